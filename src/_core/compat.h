@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What differs between Python versions, so that no other file asks for the version.
+
+#ifndef AW_COMPAT_H
+#define AW_COMPAT_H
+
+#include <Python.h>
+#include <structmember.h>
+
+#if PY_VERSION_HEX < 0x030c0000
+#define Py_T_PYSSIZET T_PYSSIZET
+#define Py_T_OBJECT_EX T_OBJECT_EX
+#define Py_READONLY READONLY
+#endif
+
+// Immutable types came with 3.10, as did the flag against construction from Python.
+#define AW_TYPE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
+
+// A pending exception as one object (3.12's functions), for every version.
+static inline PyObject *aw_take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+#endif
+}
+
+// Steals *exception*.
+static inline void aw_put_exception(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+#endif
+}
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The module's state, the types' specs, and the few helpers that every file needs.
+
+#ifndef AW_CORE_H
+#define AW_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "compat.h"
+#include "engines/engine.h"
+
+// Groups in the order in which module.c's exec, traverse and clear list them.
+typedef struct core_state {
+    // Types: each is made from the spec of the same name in its file.
+    PyTypeObject *ValType, *FuncType, *MemoryType, *TableType, *GlobalType, *TagType, *ImportType, *ExportType;
+    PyTypeObject *Engine, *Module, *Store, *Instance, *Exports, *Caller;
+    PyTypeObject *Func, *Memory, *Table, *Global, *Tag, *Ref;
+    PyTypeObject *WasiHost;
+    PyTypeObject *Frame;  // a struct sequence
+
+    // Exceptions (errors.c)
+    PyObject *WasmError, *CompileError, *LinkError, *Trap, *Exit, *LimitError, *UnsupportedError, *WasmException;
+
+    // Interned strings
+    PyObject *str_code, *str_frames, *str_tag, *str_payload, *str_fileno, *str_read, *str_write, *str_name, *str_open;
+
+    // Value types by kind: the singletons of the number types and of the nullable abstract references (types.c)
+    PyObject *valtypes;  // dict: the four bytes of an aw_valtype as int -> ValType
+} core_state;
+
+extern PyType_Spec ValType_spec, FuncType_spec, MemoryType_spec, TableType_spec, GlobalType_spec, TagType_spec,
+    ImportType_spec, ExportType_spec;
+extern PyType_Spec Engine_spec, Module_spec, Store_spec, Instance_spec, Exports_spec, Caller_spec;
+extern PyType_Spec Func_spec, Memory_spec, Table_spec, Global_spec, Tag_spec, Ref_spec;
+extern PyType_Spec WasiHost_spec;
+
+// Every type is final and made by this module, so its state is its type's.
+static inline core_state *state_of(PyObject *self)
+{
+    return (core_state *)PyType_GetModuleState(Py_TYPE(self));
+}
+
+#endif

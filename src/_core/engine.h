@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef AW_ENGINE_TYPE_H
+#define AW_ENGINE_TYPE_H
+
+#include "core.h"
+
+typedef struct {
+    PyObject_HEAD
+    const aw_engine_api *api;
+    aw_engine *handle;      // owned
+    uint64_t capabilities;  // of this engine as configured
+    aw_config config;
+    const char *version;    // lives as long as the process
+    PyObject *weakrefs;
+} EngineObject;
+
+// The engine that a call without one means (ANYWASM_ENGINE, else Wasmtime where it is, else WAMR), one per module state and
+// kept alive by it? No: made anew per call would cost compile caches; so `engine_default` keeps one per interpreter in
+// the state's dictionary. New reference.
+EngineObject *engine_default(core_state *state);
+
+// "O&"-style check: *object* is None (then the default) or an Engine. New reference in *out.
+int engine_convert(core_state *state, PyObject *object, EngineObject **out);
+
+// UnsupportedError naming the engine, the feature and an engine that has it. Returns NULL.
+PyObject *engine_raise_unsupported(core_state *state, const aw_engine_api *api, uint64_t capability, const char *what);
+
+static inline bool engine_has(const EngineObject *engine, uint64_t capability)
+{
+    return (engine->capabilities & capability) == capability;
+}
+
+#endif
