@@ -14,9 +14,8 @@ typedef struct {
     PyObject *weakrefs;
 } EngineObject;
 
-// The engine that a call without one means (ANYWASM_ENGINE, else Wasmtime where it is, else WAMR), one per module state and
-// kept alive by it? No: made anew per call would cost compile caches; so `engine_default` keeps one per interpreter in
-// the state's dictionary. New reference.
+// The engine that a call without one means: ANYWASM_ENGINE, else Wasmtime where it is, else WAMR. One per name and module
+// state, kept in the state. New reference.
 EngineObject *engine_default(core_state *state);
 
 // "O&"-style check: *object* is None (then the default) or an Engine. New reference in *out.
@@ -24,6 +23,9 @@ int engine_convert(core_state *state, PyObject *object, EngineObject **out);
 
 // UnsupportedError naming the engine, the feature and an engine that has it. Returns NULL.
 PyObject *engine_raise_unsupported(core_state *state, const aw_engine_api *api, uint64_t capability, const char *what);
+
+// Module functions, listed by module.c: `engine_list()` and `wat2wasm(text, engine=None)`; *module* is the extension module.
+extern PyMethodDef engine_functions[];
 
 static inline bool engine_has(const EngineObject *engine, uint64_t capability)
 {

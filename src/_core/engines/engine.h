@@ -198,7 +198,7 @@ typedef enum aw_trapcode {
 typedef struct aw_frame {
     char *module_name;    // owned, malloc
     char *function_name;  // owned, malloc; NULL where the engine knows none (the core has the name section)
-    aw_instance *instance;  // always NULL for now
+    aw_instance *instance;  // the name that instance_new gave out, where the engine can tell, else NULL
     uint32_t function_index;
     uint64_t module_offset;  // bytes from the module's start, UINT64_MAX unknown
 } aw_frame;
@@ -352,6 +352,7 @@ typedef struct aw_engine_api {
     // the function again, at latest in store_delete; not on failure.
     aw_func *(*func_new)(aw_store *store, const aw_functype *type, const aw_module *module, uint32_t import_index,
                          aw_hostfunc callback, void *env, void (*env_delete)(void *env), aw_error *error);
+    // (A callback's results of concrete reference types are checked by the engine, too: a wrong one is AW_ERROR_TYPE.)
     void (*func_delete)(aw_func *func);
     // The type: fills up to `capacity` value types (parameters, then results) and both counts; call again with more room if
     // the counts exceed it.
@@ -359,6 +360,9 @@ typedef struct aw_engine_api {
                       size_t capacity);
     // The hot path. values: parameters in, results out, room for max(parameters, results, 1). 0 or -1.
     int (*func_call)(aw_func *func, aw_raw *values, size_t count, aw_error *error);
+    // As func_call, for functions with concrete reference types among the parameters, whose values the engine checks:
+    // AW_ERROR_TYPE. NULL unless AW_CAP(FUNCTION_REFERENCES).
+    int (*func_call_checked)(aw_func *func, aw_raw *values, size_t count, aw_error *error);
     aw_func *(*func_from_raw)(aw_store *store, const aw_raw *raw, aw_error *error);  // owned name; raw is not null
     int (*func_to_raw)(aw_func *func, aw_raw *raw, aw_error *error);
 
