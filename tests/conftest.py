@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of every test. The engine is one: a test that asks for `engine` or `store` runs once for each engine."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toolchain
+
+import anywasm
+
+ENGINES = ("wamr", "wasmtime")
+
+Instantiate = Callable[..., anywasm.Instance]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", action="append", metavar="NAME", help="run the tests of this engine only; repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "requires(*capabilities): skip on an engine that lacks one of these capabilities")
+    config.addinivalue_line("markers", "slow: takes seconds rather than milliseconds")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        names = metafunc.config.getoption("engine") or ENGINES
+        metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+@lru_cache(maxsize=None)
+def engine_infos() -> dict[str, Any]:
+    return {info.name: info for info in anywasm.engines()}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    name = getattr(item, "callspec", None) and item.callspec.params.get("engine")  # type: ignore[attr-defined]
+    if name is None:
+        return
+    info = engine_infos().get(name)
+    if info is None or not info.available:
+        reason = info.reason if info else "it is not built in"
+        if item.config.getoption("engine"):
+            pytest.fail(f"engine {name} is not here: {reason}")
+        pytest.skip(f"engine {name} is not here: {reason}")
+    for mark in item.iter_markers("requires"):
+        if lacking := set(mark.args) - info.capabilities:
+            pytest.skip(f"engine {name} has no {', '.join(sorted(lacking))}")
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> anywasm.Engine:
+    """An engine with the default settings, the same for the whole run."""
+    return anywasm.Engine(request.param)
+
+
+@pytest.fixture
+def store(engine: anywasm.Engine) -> anywasm.Store:
+    return anywasm.Store(engine)
+
+
+@pytest.fixture(scope="session")
+def other_engine(engine: anywasm.Engine) -> anywasm.Engine:
+    """Another Engine object of the same kind: what is made with it does not fit `engine`."""
+    return anywasm.Engine(engine.name)
+
+
+@pytest.fixture(scope="session")
+def wat() -> Callable[[str], bytes]:
+    """Turns the text of a module into a binary."""
+
+    def convert(text: str) -> bytes:
+        with missing_tools_skip():
+            return toolchain.wat(text)
+
+    return convert
+
+
+@pytest.fixture
+def instantiate(store: anywasm.Store, wat: Callable[[str], bytes]) -> Instantiate:
+    """instantiate(text, imports=None) makes an instance in `store`."""
+
+    def make(text: str, imports: Mapping[str, Any] | None = None) -> anywasm.Instance:
+        return anywasm.Instance(anywasm.Module(wat(text), store.engine), imports, store)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def compile_c() -> Callable[..., Path]:
+    """compile_c(source, *flags): the path of a .wasm made from C; see toolchain.compile_c."""
+
+    def compile(source: str | Path, *flags: str) -> Path:
+        with missing_tools_skip():
+            return toolchain.compile_c(source, *flags)
+
+    return compile
+
+
+@pytest.fixture(scope="session")
+def build_go() -> Callable[[str | Path], Path]:
+    """build_go(package): the path of a .wasm made from Go; see toolchain.build_go."""
+
+    def build(package: str | Path) -> Path:
+        with missing_tools_skip():
+            return toolchain.build_go(package)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def crate_source() -> Callable[[str, str], Path]:
+    """crate_source(name, version): the folder of a crate's source; see toolchain.crate_source."""
+
+    def fetch(name: str, version: str) -> Path:
+        with missing_tools_skip():
+            return toolchain.crate_source(name, version)
+
+    return fetch
+
+
+class missing_tools_skip:
+    """A tool that is not on the machine skips the test, saying what to install."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, toolchain.ToolMissing):
+            pytest.skip(str(error))
+
+
+@pytest.fixture
+def programs() -> Path:
+    """The folder of our own C and Go programs."""
+    return Path(__file__).parent / "programs"
