@@ -27,6 +27,9 @@ typedef struct core_state {
 
     // Value types by kind: the singletons of the number types and of the nullable abstract references (types.c)
     PyObject *valtypes;  // dict: the four bytes of an aw_valtype as int -> ValType
+
+    // The engines that calls without one mean (engine.c)
+    PyObject *default_engines;  // dict: name -> Engine
 } core_state;
 
 extern PyType_Spec ValType_spec, FuncType_spec, MemoryType_spec, TableType_spec, GlobalType_spec, TagType_spec,

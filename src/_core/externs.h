@@ -7,12 +7,14 @@
 #include "store.h"
 #include "types.h"
 
-// Every one of these begins like this.
+// Every one of these begins like this: embed it as the first member. It has no tp_clear: it refers to its store alone, and
+// a store breaks each cycle through it (Store_clear).
 typedef struct {
     PyObject_HEAD
     StoreObject *store;  // owned: it lives there
     aw_extern item;      // the engine's name for it, freed by us
     PyObject *weakrefs;
+    Py_hash_t hash;      // 0 until someone asks: it has to stay the same when the store is closed
 } ExternObject;
 
 // A Python object for an engine's handle. Takes the handle over, also when it fails. *type* (FuncType, …) and *name* are
@@ -36,7 +38,34 @@ PyObject *extern_type(ExternObject *self, uint64_t *size);
 PyObject *Extern_richcompare(PyObject *self, PyObject *other, int op);
 Py_hash_t Extern_hash(PyObject *self);
 
-// Ref objects: anyref, eqref, …, exnref held by Python.
+// What the slots and tables of the five types share. extern_new takes the item over, also when it fails.
+PyObject *extern_new(PyTypeObject *type, StoreObject *store, const aw_extern *item);
+int Extern_traverse(PyObject *self, visitproc visit, void *arg);
+void Extern_dealloc(PyObject *self);
+PyObject *Extern_get_store(PyObject *self, void *closure);
+extern PyMemberDef Extern_members[];  // the list of weak references
+// "closed" or "in use by another thread" if the store cannot be asked now, else NULL: for reprs, which never fail.
+const char *extern_unusable(const ExternObject *self);
+
+// An integer that Python code gave as an index, a size or an address: one beyond 64 bits comes as UINT64_MAX, which no bounds
+// check lets pass. Runs Python code (__index__), so check the store afterwards. A negative one raises *negative*.
+int index_convert(PyObject *object, PyObject *negative, const char *what, uint64_t *out);
+const char *index_text(uint64_t index, char buffer[24]);  // for messages
+
+// Can this engine have values of the type? 0, or -1 with UnsupportedError.
+int extern_check_valtype(StoreObject *store, aw_valtype type);
+
+// A reference to something on a guest's heap, held by Python: anyref, eqref, …, exnref.
+typedef struct {
+    PyObject_HEAD
+    StoreObject *store;    // owned: the heap is its
+    aw_refclass refclass;  // never AW_REF_EXTERN but for what the guest itself made external
+    aw_ref ref;            // owned root
+    aw_heaptype heap;      // what it is: found out once
+    int32_t i31;           // the value if that is I31
+    PyObject *weakrefs;
+} RefObject;
+
 PyObject *ref_wrap(StoreObject *store, aw_refclass refclass, aw_ref *ref);  // takes the root over, also when it fails
 bool ref_check(core_state *state, PyObject *object);
 

@@ -6,13 +6,33 @@
 
 #include "engine.h"
 
-// One Python object that guests hold as an externref. The engine counts its externrefs (aw_foreign); the store finds
-// the box of an object by its identity, so that one object is one box.
+// One Python object that guests hold as an externref. The engine counts its externrefs; the store finds the box of an
+// object by its identity, so that one object is one box. Engines drop externrefs in the middle of their own work, with or
+// without the GIL: a drop only lists the box as dead, and the store frees it at the next safe point (store_sweep).
 typedef struct store_box {
-    aw_foreign foreign;    // first: the engine's view
-    Py_ssize_t count;      // externrefs that the engine holds
-    PyObject *object;      // owned
+    aw_foreign foreign;         // first: the engine's view
+    Py_ssize_t count;           // externrefs that the engine holds
+    PyObject *object;           // owned
+    struct store_box *previous, *next;  // all boxes of the store, for traverse
+    struct store_box *next_dead;
+    bool dead;                  // is in the list of the dead
 } store_box;
+
+// A host function as the engine calls it; lives as long as the engine may call it, that is, as long as the store is open.
+typedef struct host_function {
+    struct StoreObject *store;  // borrowed: it owns this
+    PyObject *callable;         // owned
+    PyObject *type;             // owned FuncType
+    PyObject *name;             // owned str or NULL
+    bool pass_caller;
+    struct host_function *next;
+} host_function;
+
+// Which module an instance is of, for backtraces and callers. The store owns the engine's name of the instance.
+typedef struct store_instance {
+    aw_instance *handle;  // owned
+    PyObject *module;     // owned Module
+} store_instance;
 
 typedef struct StoreObject {
     PyObject_HEAD
@@ -24,14 +44,19 @@ typedef struct StoreObject {
     unsigned long thread;       // who runs them; meaningful while depth > 0
     PyThreadState *released;    // the GIL is dropped: what to take it back with
     PyObject *exception;        // owned: raised by a host function, on its way out
-    PyObject *boxes;            // owned dict: id(object) -> capsule-free int address of a store_box
-    PyObject *keep;             // owned list: host functions and whatever else the engine's objects refer to
+    store_box *boxes;           // owned, all
+    store_box *dead;            // to be freed
+    PyObject *box_index;        // owned dict: address of an object -> address of its box, as ints
+    host_function *host_functions;  // owned
+    store_instance *instances;  // owned array
+    Py_ssize_t instance_count, instance_capacity;
     PyObject *wasi;             // owned WasiHost or NULL
     Py_ssize_t views;           // buffers of its memories that are out
+    double timeout;             // seconds for an outermost call, or 0
     PyObject *weakrefs;
 } StoreObject;
 
-// Open, and not in use by another thread: 0, or -1 with ValueError (closed) or RuntimeError (thread). Inline part of every method.
+// Open, and not in use by another thread: 0, or -1 with ValueError (closed) or RuntimeError (thread). Begins every method.
 int store_check_slow(StoreObject *self);
 static inline int store_check(StoreObject *self)
 {
@@ -44,19 +69,78 @@ static inline int store_check(StoreObject *self)
 // *other* (an object's store) is this very store: 0, or -1 with ValueError; *what* names the object for the message.
 int store_check_same(StoreObject *self, StoreObject *other, const char *what);
 
-// Around every engine call that may run guest code. `drop_gil` asks for the GIL to be dropped meanwhile.
-void store_enter(StoreObject *self, bool drop_gil);
-void store_leave(StoreObject *self);
+// Around every engine call that may run guest code, in an open store of this thread's. `drop_gil` asks for the GIL to be
+// dropped meanwhile. What leaves does so with the GIL.
+void store_deadline_begin(StoreObject *self);
+void store_deadline_end(StoreObject *self);
+void store_sweep_dead(StoreObject *self);
+
+static inline void store_enter(StoreObject *self, bool drop_gil)
+{
+    if (self->depth++ == 0) {
+        self->thread = PyThread_get_thread_ident();
+        if (self->timeout > 0) {
+            store_deadline_begin(self);
+        }
+    }
+    if (drop_gil) {
+        self->released = PyEval_SaveThread();
+    }
+}
+
+static inline void store_leave(StoreObject *self)
+{
+    if (self->released != NULL) {
+        PyThreadState *thread = self->released;
+        self->released = NULL;
+        PyEval_RestoreThread(thread);
+    }
+    if (--self->depth == 0 && self->timeout > 0) {
+        store_deadline_end(self);
+    }
+}
+
+// Free the boxes that the engine has dropped: runs Python code (destructors), so only where that is safe: after an engine
+// call, never inside one.
+static inline void store_sweep(StoreObject *self)
+{
+    if (self->dead != NULL) {
+        store_sweep_dead(self);
+    }
+}
 
 // Inside a host function, whatever the state of the GIL: take it; give it back as it was. Nests with store_enter.
-PyThreadState *store_gil_take(StoreObject *self);
-void store_gil_return(StoreObject *self, PyThreadState *token);
+static inline PyThreadState *store_gil_take(StoreObject *self)
+{
+    PyThreadState *token = self->released;
+    if (token != NULL) {
+        self->released = NULL;
+        PyEval_RestoreThread(token);
+    }
+    return token;
+}
+
+static inline void store_gil_return(StoreObject *self, PyThreadState *token)
+{
+    if (token != NULL) {
+        self->released = PyEval_SaveThread();
+    }
+}
+
+// Note the pending Python exception as the reason why a host function fails; a second one during the same unwinding is dropped.
+void store_take_exception(StoreObject *self);
 
 // The box of *object*, with one more count for `externref_new` to take. NULL with MemoryError.
 store_box *store_box_of(StoreObject *self, PyObject *object);
-void store_box_drop(StoreObject *self, store_box *box);  // one count back
+void store_box_drop(StoreObject *self, store_box *box);  // one count back; no GIL needed
 
-// The object lives as long as the store. 0 or -1.
-int store_keep(StoreObject *self, PyObject *object);
+// A host function that the engine may call while the store is open: borrowed, or NULL with MemoryError. Borrows its arguments.
+host_function *store_add_host_function(StoreObject *self, PyObject *callable, PyObject *type, PyObject *name,
+                                       bool pass_caller);
+
+// Takes the instance's name over, also when it fails: 0 or -1.
+int store_add_instance(StoreObject *self, aw_instance *handle, PyObject *module);
+// The module of an instance, borrowed, or NULL without an exception. NULL asks for the only module that there is.
+PyObject *store_module_of(StoreObject *self, const aw_instance *handle);
 
 #endif

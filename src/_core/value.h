@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One value across the boundary: the table "Values" of docs/values.md in C. func.c has the fast paths for whole calls.
+// One value across the boundary: the table of docs/values.md in C. func.c has the paths for whole calls.
 
 #ifndef AW_VALUE_H
 #define AW_VALUE_H
@@ -22,5 +22,28 @@ PyObject *value_from_raw(StoreObject *store, aw_valtype type, const aw_raw *raw)
 // Bit patterns: an int in 0 … 2**N-1 for i32, i64, f32, f64 and v128 (N = 32, 64, 32, 64, 128; lane 0 lowest); references as above.
 int value_bits_to_raw(StoreObject *store, aw_valtype type, PyObject *object, aw_raw *out, const value_place *place);
 PyObject *value_bits_from_raw(StoreObject *store, aw_valtype type, const aw_raw *raw);
+
+// Several values at once, when some of them are references: making one may move or free another that is not rooted. So
+// all of a call's values become raw numbers or roots first, and then all roots become raw.
+typedef struct value_root {
+    aw_ref ref;
+    aw_refclass refclass;
+    bool rooted;  // else *raw is it
+} value_root;
+
+int values_to_raw(StoreObject *store, const aw_valtype *types, PyObject *const *objects, Py_ssize_t count, aw_raw *out,
+                  PyObject *name, const char *what, bool bits);
+// New references into *objects*, all or none.
+int values_from_raw(StoreObject *store, const aw_valtype *types, const aw_raw *raws, Py_ssize_t count,
+                    PyObject **objects, bool bits);
+
+// TypeError "add(): expected 2 arguments, got 3".
+void value_raise_count(PyObject *name, Py_ssize_t wanted, Py_ssize_t given);
+
+// Numbers, for the fast paths.
+int value_i32(PyObject *object, int32_t *out, const value_place *place);
+int value_i64(PyObject *object, int64_t *out, const value_place *place);
+int value_f32(PyObject *object, float *out, const value_place *place);
+int value_f64(PyObject *object, double *out, const value_place *place);
 
 #endif

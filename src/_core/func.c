@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Func is a function of a store's: exported by an instance, made from a Python callable, or met as a reference.
+// It keeps its store alive; the engine's name for it is freed with it.
+//
+// A call walks the function type's plan (FuncTypeObject.values): parameters become raw values on the C stack, the engine runs,
+// results become Python objects in the same array. Which of two vectorcalls does so is chosen when the Func is made:
+// the one for numbers alone, or the general one, which roots references first.
+//
+// The GIL: a short call keeps it, for dropping it costs more than the call. One call in 32 is timed, the first among
+// them; a function that once took longer than SLOW_NANOSECONDS drops the GIL from then on.
+
+#include "func.h"
+
+#include <time.h>
+
+#include "caller.h"
+#include "errors.h"
+#include "module_type.h"
+#include "value.h"
+
+enum { VALUES_ON_STACK = 16, TIMED_EVERY = 32, SLOW_NANOSECONDS = 20000 };
+
+static inline FuncObject *func_cast(PyObject *self)
+{
+    return (FuncObject *)self;
+}
+
+static uint32_t values_needed(const FuncTypeObject *type)
+{
+    uint32_t parameters = type->type.parameter_count, results = type->type.result_count;
+    uint32_t needed = parameters > results ? parameters : results;
+    return needed > 0 ? needed : 1;
+}
+
+// --- calling ----------------------------------------------------------------------------------------------------
+
+static inline int64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool has_concrete_parameters(const FuncTypeObject *type)
+{
+    for (uint32_t i = 0; i < type->type.parameter_count; i++) {
+        if (type->values[i].concrete) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Run the engine on raw values, in a store that was checked: 0, or -1 with an exception.
+static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
+{
+    StoreObject *store = self->store;
+    aw_error error;
+    int status;
+    if (self->type->has_references && has_concrete_parameters(self->type) && store->api->func_call_checked != NULL) {
+        store_enter(store, self->slow);
+        status = store->api->func_call_checked(self->item.func, values, count, &error);
+    }
+    else if (self->calls++ % TIMED_EVERY == 0) {
+        int64_t start = nanoseconds();
+        store_enter(store, self->slow);
+        status = store->api->func_call(self->item.func, values, count, &error);
+        if (nanoseconds() - start > SLOW_NANOSECONDS) {
+            self->slow = true;
+        }
+    }
+    else {
+        store_enter(store, self->slow);
+        status = store->api->func_call(self->item.func, values, count, &error);
+    }
+    store_leave(store);
+    if (status < 0) {
+        error_raise(store->state, store, &error);
+        store_sweep(store);
+        return -1;
+    }
+    return 0;
+}
+
+// The results as Python has them: None, the one, or a tuple. New reference.
+static PyObject *results_pack(StoreObject *store, const FuncTypeObject *type, const aw_raw *values, bool bits)
+{
+    uint32_t count = type->type.result_count;
+    PyObject *result;
+    if (count == 0) {
+        result = Py_NewRef(Py_None);
+    }
+    else if (count == 1) {
+        result = bits ? value_bits_from_raw(store, type->type.results[0], values)
+                      : value_from_raw(store, type->type.results[0], values);
+    }
+    else {
+        result = PyTuple_New((Py_ssize_t)count);
+        if (result != NULL && values_from_raw(store, type->type.results, values, (Py_ssize_t)count,
+                                              &PyTuple_GET_ITEM(result, 0), bits) < 0) {
+            Py_CLEAR(result);
+        }
+    }
+    store_sweep(store);
+    return result;
+}
+
+static int arguments_check(FuncObject *self, Py_ssize_t count, PyObject *keyword_names)
+{
+    if (keyword_names != NULL && PyTuple_GET_SIZE(keyword_names) > 0) {
+        PyErr_Format(PyExc_TypeError, "%U(): takes no keyword arguments", self->name);
+        return -1;
+    }
+    if (count != (Py_ssize_t)self->type->type.parameter_count) {
+        value_raise_count(self->name, (Py_ssize_t)self->type->type.parameter_count, count);
+        return -1;
+    }
+    return 0;
+}
+
+// Any type, any number of values.
+static PyObject *func_call_general(FuncObject *self, PyObject *const *args, bool bits)
+{
+    const FuncTypeObject *type = self->type;
+    StoreObject *store = self->store;
+    uint32_t needed = values_needed(type);
+    aw_raw on_stack[VALUES_ON_STACK];
+    aw_raw *values = needed <= VALUES_ON_STACK ? on_stack : PyMem_Malloc(needed * sizeof(*values));
+    if (values == NULL) {
+        return PyErr_NoMemory();
+    }
+    PyObject *result = NULL;
+    if (store_check(store) == 0 && values_to_raw(store, type->type.parameters, args, type->type.parameter_count, values,
+                                                 self->name, "parameter", bits) == 0 &&
+        func_run(self, values, needed) == 0) {
+        result = results_pack(store, type, values, bits);
+    }
+    if (values != on_stack) {
+        PyMem_Free(values);
+    }
+    return result;
+}
+
+static PyObject *Func_vectorcall(PyObject *object, PyObject *const *args, size_t nargsf, PyObject *keyword_names)
+{
+    FuncObject *self = func_cast(object);
+    if (arguments_check(self, PyVectorcall_NARGS(nargsf), keyword_names) < 0) {
+        return NULL;
+    }
+    return func_call_general(self, args, false);
+}
+
+// Numbers in both directions, and few of them: no roots, no allocation but the result.
+static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args, size_t nargsf, PyObject *keyword_names)
+{
+    FuncObject *self = func_cast(object);
+    const FuncTypeObject *type = self->type;
+    StoreObject *store = self->store;
+    uint32_t parameter_count = type->type.parameter_count, result_count = type->type.result_count;
+    if ((size_t)PyVectorcall_NARGS(nargsf) != parameter_count || keyword_names != NULL) {
+        if (arguments_check(self, PyVectorcall_NARGS(nargsf), keyword_names) < 0) {
+            return NULL;
+        }
+    }
+
+    aw_raw values[VALUES_ON_STACK];
+    value_place place = {.name = self->name, .what = "parameter"};
+    for (uint32_t i = 0; i < parameter_count; i++) {
+        place.index = i;
+        int status;
+        switch (type->values[i].kind) {
+        case AW_I32:
+            values[i].bits[0] = 0;
+            status = value_i32(args[i], &values[i].i32, &place);
+            break;
+        case AW_I64:
+            status = value_i64(args[i], &values[i].i64, &place);
+            break;
+        case AW_F32:
+            values[i].bits[0] = 0;
+            status = value_f32(args[i], &values[i].f32, &place);
+            break;
+        default:
+            status = value_f64(args[i], &values[i].f64, &place);
+            break;
+        }
+        if (status < 0) {
+            return NULL;
+        }
+    }
+    // After the arguments: their conversion may have run Python code, which may have closed the store.
+    if (store_check(store) < 0 || func_run(self, values, VALUES_ON_STACK) < 0) {
+        return NULL;
+    }
+    if (store->dead == NULL && result_count <= 1) {
+        if (result_count == 0) {
+            Py_RETURN_NONE;
+        }
+        return value_from_raw(store, type->type.results[0], &values[0]);
+    }
+    return results_pack(store, type, values, false);
+}
+
+// --- being called ---------------------------------------------------------------------------------------------------
+
+static int host_result_count_error(const host_function *host, uint32_t wanted, PyObject *result)
+{
+    PyObject *name = host->name != NULL ? Py_NewRef(host->name) : PyUnicode_FromString("host function");
+    if (name == NULL) {
+        return -1;
+    }
+    if (wanted == 0) {
+        PyErr_Format(PyExc_TypeError, "%U(): expected no result (None), got %.200s", name, Py_TYPE(result)->tp_name);
+    }
+    else if (PyTuple_Check(result) || PyList_Check(result)) {
+        PyErr_Format(PyExc_TypeError, "%U(): expected %u results, got %zd", name, wanted, PySequence_Size(result));
+    }
+    else {
+        PyErr_Format(PyExc_TypeError, "%U(): expected a tuple of %u results, got %.200s", name, wanted,
+                     Py_TYPE(result)->tp_name);
+    }
+    Py_DECREF(name);
+    return -1;
+}
+
+// What the callable returned, as raw values: 0 or -1.
+static int host_results(const host_function *host, PyObject *result, aw_raw *values)
+{
+    const FuncTypeObject *type = (FuncTypeObject *)host->type;
+    uint32_t count = type->type.result_count;
+    if (count == 0) {
+        return result == Py_None ? 0 : host_result_count_error(host, 0, result);
+    }
+    if (count == 1) {
+        value_place place = {.name = host->name, .what = "result", .index = -1};
+        return value_to_raw(host->store, type->type.results[0], result, values, &place);
+    }
+    if (!PyTuple_Check(result) && !PyList_Check(result)) {
+        return host_result_count_error(host, count, result);
+    }
+    // A tuple of our own: converting an item may change a list.
+    PyObject *items = PySequence_Tuple(result);
+    if (items == NULL) {
+        return -1;
+    }
+    int status = PyTuple_GET_SIZE(items) != (Py_ssize_t)count
+                     ? host_result_count_error(host, count, items)
+                     : values_to_raw(host->store, type->type.results, &PyTuple_GET_ITEM(items, 0), (Py_ssize_t)count,
+                                     values, host->name, "result", false);
+    Py_DECREF(items);
+    return status;
+}
+
+// A pending WasmException of a tag of this store's is thrown on into the Wasm code: true, with the reference in *value.
+static bool host_throw(StoreObject *store, aw_raw *value)
+{
+    core_state *state = store->state;
+    if (!engine_has(store->engine, AW_CAP(EXCEPTIONS)) || !PyErr_ExceptionMatches(state->WasmException)) {
+        return false;
+    }
+    PyObject *exception = aw_take_exception();
+    PyObject *args = PyObject_GetAttrString(exception, "args");
+    PyObject *type = NULL;
+    bool thrown = false;
+    if (args == NULL || !PyTuple_Check(args) || PyTuple_GET_SIZE(args) < 1 ||
+        Py_TYPE(PyTuple_GET_ITEM(args, 0)) != state->Tag) {
+        goto done;
+    }
+    ExternObject *tag = (ExternObject *)PyTuple_GET_ITEM(args, 0);
+    if (tag->store != store || (type = extern_type(tag, NULL)) == NULL) {
+        goto done;
+    }
+    const aw_functype *functype = &((TagTypeObject *)type)->functype->type;
+    Py_ssize_t count = PyTuple_GET_SIZE(args) - 1;
+    if (count != (Py_ssize_t)functype->parameter_count) {
+        PyErr_Format(PyExc_TypeError, "WasmException: the tag takes %u values, got %zd", functype->parameter_count, count);
+        goto done;
+    }
+    aw_raw *raws = PyMem_Malloc(((size_t)count + 1) * sizeof(*raws));
+    if (raws == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    aw_error error;
+    aw_ref ref;
+    if (values_to_raw(store, functype->parameters, &PyTuple_GET_ITEM(args, 1), count, raws, NULL, "payload value",
+                      false) == 0) {
+        if (store->api->exn_new(store->handle, tag->item.tag, raws, (size_t)count, &ref, &error) < 0) {
+            error_raise(state, NULL, &error);
+        }
+        else {
+            store->api->ref_to_raw(store->handle, AW_REF_EXN, &ref, value);
+            store->api->ref_drop(AW_REF_EXN, &ref);
+            thrown = true;
+        }
+    }
+    PyMem_Free(raws);
+done:
+    Py_XDECREF(type);
+    Py_XDECREF(args);
+    if (thrown || PyErr_Occurred()) {
+        Py_DECREF(exception);  // thrown, or replaced by what is wrong with it
+    }
+    else {
+        aw_put_exception(exception);
+    }
+    return thrown;
+}
+
+// The way back from the engine into Python.
+static aw_hostresult host_call(void *env, aw_caller *caller, aw_raw *values)
+{
+    host_function *host = env;
+    StoreObject *store = host->store;
+    PyThreadState *token = store_gil_take(store);
+    const FuncTypeObject *type = (FuncTypeObject *)host->type;
+    Py_ssize_t count = (Py_ssize_t)type->type.parameter_count;
+    aw_hostresult outcome = AW_HOST_FAILED;
+    PyObject *caller_object = NULL, *result = NULL;
+
+    // One slot before the arguments, for bound methods to put their self into (PY_VECTORCALL_ARGUMENTS_OFFSET), one for the caller.
+    PyObject *on_stack[VALUES_ON_STACK + 2];
+    PyObject **slots = count <= VALUES_ON_STACK ? on_stack : PyMem_Malloc(((size_t)count + 2) * sizeof(*slots));
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        goto failed;
+    }
+    PyObject **args = slots + 1 + (host->pass_caller ? 1 : 0);
+    if (Py_EnterRecursiveCall(" in a function called from WebAssembly")) {
+        goto failed;
+    }
+    if (host->pass_caller) {
+        caller_object = caller_new(store, caller);
+        if (caller_object == NULL) {
+            Py_LeaveRecursiveCall();
+            goto failed;
+        }
+        slots[1] = caller_object;
+    }
+    if (values_from_raw(store, type->type.parameters, values, count, args, false) < 0) {
+        Py_LeaveRecursiveCall();
+        goto failed;
+    }
+    result = PyObject_Vectorcall(host->callable, slots + 1,
+                                 (size_t)(count + (host->pass_caller ? 1 : 0)) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_DECREF(args[i]);
+    }
+    Py_LeaveRecursiveCall();
+    if (result != NULL && host_results(host, result, values) == 0) {
+        outcome = AW_HOST_OK;
+    }
+    Py_XDECREF(result);
+
+failed:
+    if (caller_object != NULL) {
+        caller_end(caller_object);
+        Py_DECREF(caller_object);
+    }
+    if (slots != on_stack) {
+        PyMem_Free(slots);
+    }
+    if (outcome != AW_HOST_OK) {
+        if (host_throw(store, values)) {
+            outcome = AW_HOST_THREW;
+        }
+        else {
+            store_take_exception(store);
+        }
+    }
+    store_gil_return(store, token);
+    return outcome;
+}
+
+aw_func *func_new_host(StoreObject *store, PyObject *callable, FuncTypeObject *type, PyObject *name, bool pass_caller,
+                       const aw_module *module, uint32_t import_index)
+{
+    host_function *host = store_add_host_function(store, callable, (PyObject *)type, name, pass_caller);
+    if (host == NULL) {
+        return NULL;
+    }
+    aw_error error;
+    aw_func *func =
+        store->api->func_new(store->handle, &type->type, module, import_index, host_call, host, NULL, &error);
+    if (func == NULL) {
+        error_raise(store->state, NULL, &error);
+    }
+    return func;
+}
+
+// --- birth and death ---------------------------------------------------------------------------------------------------
+
+// The type that the engine tells: new reference.
+static PyObject *func_ask_type(StoreObject *store, aw_func *handle)
+{
+    aw_valtype on_stack[64], *types = on_stack;
+    uint32_t parameters, results;
+    store->api->func_type(handle, &parameters, &results, types, 64);
+    size_t count = (size_t)parameters + results;
+    if (count > 64) {
+        types = PyMem_Malloc(count * sizeof(*types));
+        if (types == NULL) {
+            return PyErr_NoMemory();
+        }
+        store->api->func_type(handle, &parameters, &results, types, count);
+    }
+    aw_functype type = {
+        .parameter_count = parameters, .result_count = results, .parameters = types, .results = types + parameters};
+    PyObject *object = functype_wrap(store->state, &type);
+    if (types != on_stack) {
+        PyMem_Free(types);
+    }
+    return object;
+}
+
+PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObject *name)
+{
+    core_state *state = store->state;
+    PyObject *own_type = type != NULL ? Py_NewRef(type) : func_ask_type(store, handle);
+    PyObject *own_name = name != NULL ? Py_NewRef(name) : PyUnicode_FromString("function");
+    FuncObject *self = NULL;
+    if (own_type != NULL && own_name != NULL) {
+        self = (FuncObject *)state->Func->tp_alloc(state->Func, 0);
+    }
+    if (self == NULL) {
+        Py_XDECREF(own_type);
+        Py_XDECREF(own_name);
+        store->api->func_delete(handle);
+        return NULL;
+    }
+    self->store = (StoreObject *)Py_NewRef((PyObject *)store);
+    self->item.kind = AW_EXTERN_FUNC;
+    self->item.func = handle;
+    self->type = (FuncTypeObject *)own_type;
+    self->name = own_name;
+    self->vectorcall = self->type->numbers_only && values_needed(self->type) <= VALUES_ON_STACK ? Func_vectorcall_numbers
+                                                                                                : Func_vectorcall;
+    return (PyObject *)self;
+}
+
+PyDoc_STRVAR(Func_doc,
+             "Func(callable, type, store, *, pass_caller=False, name=None)\n--\n\n"
+             "A function of a store's. Calling it with Python values calls it with WebAssembly's.\n\n"
+             "The constructor makes a host function, for modules to import, from a Python callable.\n\n"
+             "callable: called with one argument per parameter. It returns None for no result, the value for one, and a\n"
+             "  tuple or list for several. What it raises comes out of the call from Python that led to it.\n"
+             "type: FuncType.\n"
+             "store: Store, which keeps the callable alive.\n"
+             "pass_caller: give the callable a Caller first: the memory and the exports of the calling instance.\n"
+             "name: str, for messages; by default the callable's.\n\n"
+             "Specification, sections 4.2.6 and 4.6.10.");
+
+static PyObject *Func_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"callable", "type", "store", "pass_caller", "name", NULL};
+    core_state *state = (core_state *)PyType_GetModuleState(type);
+    PyObject *callable, *functype, *store_object, *name = Py_None;
+    int pass_caller = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO|$pO:Func", names, &callable, &functype, &store_object,
+                                     &pass_caller, &name)) {
+        return NULL;
+    }
+    if (!PyCallable_Check(callable)) {
+        return PyErr_Format(PyExc_TypeError, "Func(): callable: expected a callable, got %.200s",
+                            Py_TYPE(callable)->tp_name);
+    }
+    if (Py_TYPE(functype) != state->FuncType) {
+        return PyErr_Format(PyExc_TypeError, "Func(): type: expected a FuncType, got %.200s", Py_TYPE(functype)->tp_name);
+    }
+    if (Py_TYPE(store_object) != state->Store) {
+        return PyErr_Format(PyExc_TypeError, "Func(): store: expected a Store, got %.200s",
+                            Py_TYPE(store_object)->tp_name);
+    }
+    StoreObject *store = (StoreObject *)store_object;
+    if (store_check(store) < 0) {
+        return NULL;
+    }
+    PyObject *own_name = NULL;
+    if (name != Py_None) {
+        if (!PyUnicode_Check(name)) {
+            return PyErr_Format(PyExc_TypeError, "Func(): name: expected str or None, got %.200s", Py_TYPE(name)->tp_name);
+        }
+        own_name = Py_NewRef(name);
+    }
+    else {
+        own_name = PyObject_GetAttrString(callable, "__name__");
+        if (own_name == NULL || !PyUnicode_Check(own_name)) {
+            PyErr_Clear();
+            Py_XDECREF(own_name);
+            own_name = PyUnicode_FromString("host function");
+            if (own_name == NULL) {
+                return NULL;
+            }
+        }
+    }
+    aw_func *handle = store_check(store) < 0 ? NULL
+                                             : func_new_host(store, callable, (FuncTypeObject *)functype, own_name,
+                                                             pass_caller, NULL, 0);
+    PyObject *self = handle != NULL ? func_wrap(store, handle, functype, own_name) : NULL;
+    Py_DECREF(own_name);
+    return self;
+}
+
+static int Func_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    FuncObject *self = func_cast(object);
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->store);
+    Py_VISIT(self->type);
+    return 0;
+}
+
+// The store stays: methods ask it. A cycle through it is broken on its side.
+static int Func_clear(PyObject *Py_UNUSED(object))
+{
+    return 0;
+}
+
+static void Func_dealloc(PyObject *object)
+{
+    FuncObject *self = func_cast(object);
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs(object);
+    }
+    if (self->item.func != NULL) {
+        self->store->api->func_delete(self->item.func);
+    }
+    Py_XDECREF(self->type);
+    Py_XDECREF(self->name);
+    Py_XDECREF(self->store);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+// --- methods and properties -----------------------------------------------------------------------------------------------
+
+PyDoc_STRVAR(Func_call_bits_doc,
+             "call_bits($self, /, *bits)\n--\n\n"
+             "Call with bit patterns instead of numbers, and return bit patterns.\n\n"
+             "An i32 or f32 is an int from 0 to 2**32-1, an i64 or f64 one to 2**64-1, a v128 one to 2**128-1 whose lowest\n"
+             "bits are lane 0; references are as in an ordinary call. So the payload of a NaN gets through as it is, which a\n"
+             "Python float cannot promise for an f32. Returns None, an int, or a tuple.");
+
+static PyObject *Func_call_bits(PyObject *object, PyObject *const *args, Py_ssize_t count)
+{
+    FuncObject *self = func_cast(object);
+    return arguments_check(self, count, NULL) < 0 ? NULL : func_call_general(self, args, true);
+}
+
+static PyObject *Func_get_type(PyObject *object, void *Py_UNUSED(closure))
+{
+    return Py_NewRef((PyObject *)func_cast(object)->type);
+}
+
+static PyObject *Func_get_name(PyObject *object, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(func_cast(object)->name);
+}
+
+static PyObject *Func_get_store(PyObject *object, void *Py_UNUSED(closure))
+{
+    return Py_NewRef((PyObject *)func_cast(object)->store);
+}
+
+static PyObject *Func_repr(PyObject *object)
+{
+    FuncObject *self = func_cast(object);
+    PyObject *type = PyObject_Str((PyObject *)self->type);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyObject *text = PyUnicode_FromFormat("<anywasm.Func %U: %U%s>", self->name, type,
+                                          self->store->handle == NULL ? ", closed" : "");
+    Py_DECREF(type);
+    return text;
+}
+
+// --- tables -------------------------------------------------------------------------------------------------------------------
+
+static PyMethodDef Func_methods[] = {
+    {"call_bits", (PyCFunction)(void (*)(void))Func_call_bits, METH_FASTCALL, Func_call_bits_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef Func_getset[] = {
+    {"type", Func_get_type, NULL, "FuncType: parameters and results.", NULL},
+    {"name", Func_get_name, NULL, "str: the name that it was exported by or made with.", NULL},
+    {"__name__", Func_get_name, NULL, "str: the same as name.", NULL},
+    {"store", Func_get_store, NULL, "Store: where it lives.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef Func_members[] = {
+    {"__vectorcalloffset__", Py_T_PYSSIZET, offsetof(FuncObject, vectorcall), Py_READONLY, NULL},
+    {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(FuncObject, weakrefs), Py_READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot Func_slots[] = {
+    {Py_tp_doc, (void *)Func_doc},
+    {Py_tp_new, Func_new},
+    {Py_tp_traverse, Func_traverse},
+    {Py_tp_clear, Func_clear},
+    {Py_tp_dealloc, Func_dealloc},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_repr, Func_repr},
+    {Py_tp_richcompare, Extern_richcompare},
+    {Py_tp_hash, Extern_hash},
+    {Py_tp_methods, Func_methods},
+    {Py_tp_getset, Func_getset},
+    {Py_tp_members, Func_members},
+    {0, NULL},
+};
+
+PyType_Spec Func_spec = {
+    .name = "anywasm.Func",
+    .basicsize = sizeof(FuncObject),
+    .flags = AW_TYPE_FLAGS | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = Func_slots,
+};
