@@ -45,15 +45,19 @@ void Extern_dealloc(PyObject *self);
 PyObject *Extern_get_store(PyObject *self, void *closure);
 extern PyMemberDef Extern_members[];  // the list of weak references
 // "closed" or "in use by another thread" if the store cannot be asked now, else NULL: for reprs, which never fail.
-const char *extern_unusable(const ExternObject *self);
+const char *store_unusable(const StoreObject *store);
 
 // An integer that Python code gave as an index, a size or an address: one beyond 64 bits comes as UINT64_MAX, which no bounds
 // check lets pass. Runs Python code (__index__), so check the store afterwards. A negative one raises *negative*.
 int index_convert(PyObject *object, PyObject *negative, const char *what, uint64_t *out);
-const char *index_text(uint64_t index, char buffer[24]);  // for messages
+#define INDEX_TEXT_SIZE 24
+const char *index_text(uint64_t index, char buffer[INDEX_TEXT_SIZE]);  // for messages
 
-// Can this engine have values of the type? 0, or -1 with UnsupportedError.
-int extern_check_valtype(StoreObject *store, aw_valtype type);
+// May the host make a *what* ("table", …) that holds values of the type? 0, or -1 with UnsupportedError (the engine has not got
+// the type) or ValueError (it is a module's own).
+int extern_check_valtype(StoreObject *store, aw_valtype type, const char *what);
+
+PyObject *tag_type(PyObject *self);  // a tag's TagType: new reference
 
 // A reference to something on a guest's heap, held by Python: anyref, eqref, …, exnref.
 typedef struct {

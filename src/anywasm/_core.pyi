@@ -319,8 +319,8 @@ class Ref:
     @property
     def store(self) -> Store: ...
     def __int__(self) -> int: ...  # i31 only
-    @staticmethod
-    def i31(value: int, store: Store) -> Ref: ...
+    @classmethod
+    def i31(cls, value: int, store: Store, /) -> Ref: ...
 
 @final
 class WasiHost:
