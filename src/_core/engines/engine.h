@@ -425,6 +425,10 @@ typedef struct aw_engine_api {
 // In the order in which people read about them; the last entry is NULL. engines.c.
 extern const aw_engine_api *const aw_engines[];
 
+// The name of a slot that is NULL although its capability is on, or NULL when the engine is complete. Asked when an engine
+// is first used.
+const char *aw_engine_check(const aw_engine_api *api, uint64_t capabilities);
+
 extern const aw_engine_api aw_wamr_api;
 extern const aw_engine_api aw_wasmtime_api;
 extern const aw_engine_api aw_fake_api;  // for tests: built in with ANYWASM_FAKE_ENGINE only
