@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What developers and CI run: `invoke --list` tells, `invoke --help TASK` tells more."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from invoke import Context, Exit, task
+
+ROOT = Path(__file__).parent
+BUILD = ROOT / "build"  # everything that tasks make, but dist/
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+WHEEL_LIMIT = 1_500_000  # bytes
+
+os.chdir(ROOT)
+
+
+def run(c: Context, *command: str | Path, **environment: str) -> None:
+    c.run(shlex.join(str(part) for part in command), env=environment, echo=True)
+
+
+def python(c: Context, *arguments: str | Path, **environment: str) -> None:
+    run(c, sys.executable, *arguments, **environment)
+
+
+def c_files() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src/*.c", "src/*.h"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.split() if Path(name).exists()]
+
+
+@task
+def setup(c: Any) -> None:
+    """Make this environment ready for work: tools, an editable debug build, the commit hook."""
+    python(c, "-m", "pip", "install", "-q", "scikit-build-core>=0.11", "cmake>=3.20", "ninja")
+    install_editable(c, "dev", "--quiet", ".[dev]")
+    run(c, "pre-commit", "install")
+
+
+@task(help={"preset": "of CMakePresets.json: dev, asan, coverage or release"})
+def build(c: Any, preset: str = "dev") -> None:
+    """Compile what changed and install the package for this environment, editable."""
+    install_editable(c, preset, "--quiet", "--no-deps", ".")
+
+
+def install_editable(c: Context, preset: str, *arguments: str) -> None:
+    *options, what = arguments
+    python(
+        c, "-m", "pip", "install", *options, "--no-build-isolation", "--editable", what,
+        "-C", f"cmake.args=--preset={preset}", "-C", f"build-dir={BUILD}/{preset}-{{wheel_tag}}",
+    )  # fmt: skip
+
+
+@task(help={"engine": "only the tests of this engine", "args": "more arguments for pytest"})
+def test(c: Any, engine: str | None = None, args: str = "") -> None:
+    """Run the tests in this environment."""
+    python(c, "-m", "pytest", *(["--engine", engine] if engine else []), *shlex.split(args))
+
+
+@task(help={"args": "arguments for pytest"})
+def matrix(c: Any, args: str = "-q") -> None:
+    """Install and test on every Python that is found, each in a fresh environment."""
+    found = dict(find_pythons())
+    for version, executable in found.items():
+        print(f"--- Python {version}")
+        python_of = fresh_environment(c, f"test-{version}", executable, ".[test]")
+        run(c, python_of, "-m", "pytest", *shlex.split(args))
+    print("tested:", ", ".join(found), "not found:", ", ".join(sorted(set(PYTHONS) - set(found))) or "none")
+
+
+def find_pythons() -> Iterator[tuple[str, str]]:
+    """(version, executable): pyenv's, or those on the path."""
+    versions = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
+    for version in PYTHONS:
+        candidates = [*map(str, versions.glob(f"{version}.*/bin/python3")), shutil.which(f"python{version}")]
+        for candidate in candidates:
+            if candidate and subprocess.run([candidate, "-c", ""], check=False).returncode == 0:
+                yield version, candidate
+                break
+
+
+def fresh_environment(c: Context, name: str, executable: str, *what: str) -> Path:
+    folder = BUILD / "environments" / name
+    run(c, executable, "-m", "venv", "--clear", folder)
+    run(c, folder / "bin" / "pip", "install", "-q", *what)
+    return folder / "bin" / "python"
+
+
+@task
+def check(c: Any) -> None:
+    """Say what CI would refuse: lint, format, types, stubs, spelling."""
+    failed = []
+    for command in (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["clang-format", "--dry-run", "-Werror", *c_files()],
+        ["mypy"],
+        ["stubtest", "anywasm._core", "--allowlist", "tests/stubtest.txt", "--ignore-unused-allowlist"],
+        ["codespell"],
+    ):
+        tool = [sys.executable, "-m", "mypy.stubtest", *command[1:]] if command[0] == "stubtest" else command
+        print("$", shlex.join(command if len(command) < 9 else [*command[:3], "…"]), flush=True)
+        if not c.run(shlex.join(tool), warn=True):
+            failed.append(command[0])
+    if failed:
+        raise Exit(f"check failed: {', '.join(failed)}", 1)
+
+
+@task
+def fmt(c: Any) -> None:
+    """Format Python and C, and repair what the linter can."""
+    run(c, "ruff", "check", "--fix-only", "--quiet", ".")
+    run(c, "ruff", "format", ".")
+    run(c, "clang-format", "-i", *c_files())
+
+
+@task
+def docs(c: Any) -> None:
+    """Build the documentation into docs/_build/html; warnings are errors."""
+    python(c, "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@task
+def bench(c: Any) -> None:
+    """Measure, with the optimized build; compare figures of one machine and one day only."""
+    executable = fresh_environment(c, "bench", sys.executable, ".[wasmtime]")
+    for script in sorted(Path("benchmarks").glob("*.py")):
+        run(c, executable, script)
+
+
+@task(help={"args": "arguments for pytest"})
+def asan(c: Any, args: str = "-q") -> None:
+    """Test under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    executable = fresh_environment(c, "asan", sys.executable, ".[test]", "-C", "cmake.args=--preset=asan")
+    run(c, executable, "-m", "pytest", *shlex.split(args), **sanitizer_environment("detect_leaks=0"))
+
+
+def sanitizer_environment(*options: str) -> dict[str, str]:
+    compiler = os.environ.get("CC", "cc")
+    library = subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    # Traps are signals: those stay the engines'. Python's own allocator would hide mistakes.
+    asan_options = ["handle_segv=0", "handle_sigbus=0", "handle_sigfpe=0", "handle_sigill=0", *options]
+    return {
+        "LD_PRELOAD": library.stdout.strip(),
+        "ASAN_OPTIONS": ":".join(asan_options),
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
+
+
+@task(help={"args": "arguments for pytest"})
+def leaks(c: Any, args: str = "-q tests/test_lifetimes.py") -> None:
+    """Run the tests of lifetimes under LeakSanitizer; fail for what our own code allocated and lost."""
+    executable = fresh_environment(c, "asan", sys.executable, ".[test]", "-C", "cmake.args=--preset=asan")
+    reports = BUILD / "leaks"
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir()
+    environment = sanitizer_environment("detect_leaks=1", f"log_path={reports}/report", "exitcode=0")
+    run(c, executable, "-m", "pytest", *shlex.split(args), **environment)
+    lost = [
+        block
+        for report in sorted(reports.iterdir())
+        for block in report.read_text().split("\n\n")
+        if "leak of" in block and "_core." in block
+    ]
+    for block in lost:
+        print(block, end="\n\n")
+    if lost:
+        raise Exit(f"{len(lost)} leaks of ours", 1)
+
+
+@task
+def wheel(c: Any) -> None:
+    """Make the sdist, and from it the wheel, in dist/; check both."""
+    shutil.rmtree("dist", ignore_errors=True)
+    python(c, "-m", "build")
+    made = sorted(Path("dist").iterdir())
+    run(c, "twine", "check", "--strict", *made)
+    for file in made:
+        print(f"{file.stat().st_size:>10,} bytes  {file}")
+        if file.suffix == ".whl" and file.stat().st_size > WHEEL_LIMIT:
+            raise Exit(f"{file} has more than {WHEEL_LIMIT:,} bytes", 1)
