@@ -3,8 +3,6 @@
 // last, so that a process without deadlines has no thread of ours, and a fork (which keeps the forking thread
 // alone) finds at worst a list whose thread is gone: the child starts with an empty one.
 
-#define _GNU_SOURCE  // clock_gettime, pthread_condattr_setclock
-
 #include "deadline.h"
 
 #include <errno.h>

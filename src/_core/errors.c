@@ -379,8 +379,13 @@ static PyObject *exception_of(core_state *state, StoreObject *store, aw_error *e
         return trap_new(state, error, frames);
     case AW_ERROR_EXCEPTION:
         return wasm_exception_new(state, store, error, frames);
-    case AW_ERROR_FUEL:
     case AW_ERROR_INTERRUPTED:
+        // By Ctrl-C, a deadline, or hand: a signal's handler tells, by what it raises.
+        if (PyErr_CheckSignals() < 0) {
+            return aw_take_exception();
+        }
+        return exception_new(state->LimitError, error->message);
+    case AW_ERROR_FUEL:
     case AW_ERROR_LIMIT:
         return exception_new(state->LimitError, error->message);
     case AW_ERROR_MEMORY:

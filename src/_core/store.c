@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "ctrl_c.h"
 #include "deadline.h"
 #include "errors.h"
 #include "wasi_type.h"
@@ -39,14 +40,26 @@ int store_check_same(StoreObject *self, StoreObject *other, const char *what)
     return -1;
 }
 
-void store_deadline_begin(StoreObject *self)
+void store_watch_begin(StoreObject *self)
 {
-    deadline_arm(self->api, self->handle, self->timeout);
+    if (self->timeout > 0) {
+        deadline_arm(self->api, self->handle, self->timeout);
+    }
+    self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle);
 }
 
-void store_deadline_end(StoreObject *self)
+void store_watch_end(StoreObject *self)
 {
-    deadline_disarm(self->api, self->handle);
+    if (self->watches_ctrl_c) {
+        ctrl_c_end();
+    }
+    if (self->timeout > 0) {
+        deadline_disarm(self->api, self->handle);
+    }
+    else if (self->watches_ctrl_c) {
+        self->api->store_uninterrupt(self->handle);
+    }
+    self->watches_ctrl_c = false;
 }
 
 void store_take_exception(StoreObject *self)
@@ -318,6 +331,7 @@ static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         goto error;
     }
     self->api = self->engine->api;
+    self->interruptible = engine_has(self->engine, AW_CAP(INTERRUPT));
     aw_host host = {.foreign_drop = store_foreign_drop, .poll = store_poll, .data = self};
     aw_error failure;
     self->handle = self->api->store_new(self->engine->handle, &host, &limits, &failure);

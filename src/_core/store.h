@@ -53,6 +53,8 @@ typedef struct StoreObject {
     PyObject *wasi;             // owned WasiHost or NULL
     Py_ssize_t views;           // buffers of its memories that are out
     double timeout;             // seconds for an outermost call, or 0
+    bool interruptible;         // outermost calls are watched for Ctrl-C and the timeout
+    bool watches_ctrl_c;        // this one is
     PyObject *weakrefs;
 } StoreObject;
 
@@ -71,16 +73,16 @@ int store_check_same(StoreObject *self, StoreObject *other, const char *what);
 
 // Around every engine call that may run guest code, in an open store of this thread's. `drop_gil` asks for the GIL to be
 // dropped meanwhile. What leaves does so with the GIL.
-void store_deadline_begin(StoreObject *self);
-void store_deadline_end(StoreObject *self);
+void store_watch_begin(StoreObject *self);
+void store_watch_end(StoreObject *self);
 void store_sweep_dead(StoreObject *self);
 
 static inline void store_enter(StoreObject *self, bool drop_gil)
 {
     if (self->depth++ == 0) {
         self->thread = PyThread_get_thread_ident();
-        if (self->timeout > 0) {
-            store_deadline_begin(self);
+        if (self->interruptible) {
+            store_watch_begin(self);
         }
     }
     if (drop_gil) {
@@ -95,8 +97,8 @@ static inline void store_leave(StoreObject *self)
         self->released = NULL;
         PyEval_RestoreThread(thread);
     }
-    if (--self->depth == 0 && self->timeout > 0) {
-        store_deadline_end(self);
+    if (--self->depth == 0 && self->interruptible) {
+        store_watch_end(self);
     }
 }
 
