@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of every test. The engine is one: a test that asks for `engine` or `store` runs once for each engine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import toolchain
 
 import anywasm
+import toolchain
+from toolchain import Instantiate
 
 ENGINES = ("wamr", "wasmtime")
-
-Instantiate = Callable[..., anywasm.Instance]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,7 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "requires(*capabilities): skip on an engine that lacks one of these capabilities")
+    config.addinivalue_line(
+        "markers", "requires(*capabilities): skip on an engine that lacks one of these capabilities"
+    )
     config.addinivalue_line("markers", "slow: takes seconds rather than milliseconds")
 
 
@@ -111,26 +113,13 @@ def build_go() -> Callable[[str | Path], Path]:
     return build
 
 
-@pytest.fixture(scope="session")
-def crate_source() -> Callable[[str, str], Path]:
-    """crate_source(name, version): the folder of a crate's source; see toolchain.crate_source."""
-
-    def fetch(name: str, version: str) -> Path:
-        with missing_tools_skip():
-            return toolchain.crate_source(name, version)
-
-    return fetch
-
-
-class missing_tools_skip:
+@contextmanager
+def missing_tools_skip() -> Iterator[None]:
     """A tool that is not on the machine skips the test, saying what to install."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, toolchain.ToolMissing):
-            pytest.skip(str(error))
+    try:
+        yield
+    except toolchain.ToolMissing as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the WebAssembly that tests run: from text, from C (PyPI's ziglang), from Go, and fetches sources of libraries.
+"""Makes the WebAssembly that tests run: from text, from C (PyPI's ziglang), from Go.
 
 What takes long is kept in a cache outside the repository: $ANYWASM_TEST_CACHE, else the user's cache folder.
 """
@@ -11,10 +11,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import anywasm
+
+Instantiate = Callable[..., anywasm.Instance]  # of the fixture `instantiate`
 
 
 class ToolMissing(Exception):
@@ -90,7 +93,7 @@ def run_zig(arguments: list[str]) -> str:
 
 
 def build_go(package: str | Path) -> Path:
-    """The path of a .wasm made from a Go program: a folder of the repository, or a module as "example.org/cmd@v1.2.3"."""
+    """The path of a .wasm made from a Go program: a folder of the repository, or a module "example.org/cmd@v1"."""
     go = shutil.which("go")
     if go is None:
         raise ToolMissing("Go is not here: https://go.dev/doc/install")
@@ -115,21 +118,3 @@ def run(command: list[str], environment: dict[str, str] | None, folder: Path | N
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return done.stdout
-
-
-def crate_source(name: str, version: str) -> Path:
-    """The unpacked source of a crate, by cargo: some carry C libraries. Nothing of it is built."""
-    cargo = shutil.which("cargo")
-    if cargo is None:
-        raise ToolMissing("cargo is not here: https://rustup.rs")
-    folder = cache_dir() / "crates" / f"{name}-{version}"
-    found = folder / "vendor" / name
-    if not found.exists():
-        package = folder / "package"
-        (package / "src").mkdir(parents=True, exist_ok=True)
-        (package / "src" / "lib.rs").touch()
-        (package / "Cargo.toml").write_text(
-            f'[package]\nname = "sources"\nversion = "0.0.0"\n[dependencies]\n{name} = "={version}"\n[workspace]\n'
-        )
-        run([cargo, "vendor", "--quiet", os.fspath(folder / "vendor")], None, package)
-    return found

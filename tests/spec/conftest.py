@@ -14,9 +14,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 if key == "spec":
                     engine, part, outcome = value
                     counter = figures.setdefault((engine, part), Counter())
-                    counter.update(
-                        passed=outcome.passed, failed=outcome.failed, skipped=sum(outcome.skipped.values())
-                    )
+                    counter.update(passed=outcome.passed, failed=outcome.failed, skipped=sum(outcome.skipped.values()))
     if figures:
         terminalreporter.section("specification suite")
         terminalreporter.write_line(f"{'engine':<10} {'part':<8} {'passed':>8} {'failed':>8} {'skipped':>8}")

@@ -17,6 +17,7 @@ import anywasm
 
 HERE = Path(__file__).parent
 
+
 def suite() -> Path | None:
     """The folder that holds `core` and `threads`, or None where the suite is not on this machine."""
     named = os.environ.get("ANYWASM_SPEC")

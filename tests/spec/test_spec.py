@@ -4,9 +4,9 @@
 from functools import lru_cache
 
 import pytest
-import runner
 
 import anywasm
+from spec import runner
 
 SUITE = runner.suite()
 
