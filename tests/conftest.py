@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of every test. The engine is one: a test that asks for `engine` or `store` runs once for each engine."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import anywasm
@@ -14,6 +16,17 @@ import toolchain
 from toolchain import Instantiate
 
 ENGINES = ("wamr", "wasmtime")
+
+# How many examples Hypothesis tries: HYPOTHESIS_PROFILE chooses.
+for profile, examples in {"quick": 30, "ci": 200, "long": 10_000}.items():
+    hypothesis.settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    )
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

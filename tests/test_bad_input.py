@@ -570,6 +570,131 @@ def test_a_store_cannot_be_closed_during_a_call(instantiate: Instantiate, store:
     assert not store.closed
 
 
+# --- objects that strike back --------------------------------------------------------------------------------------
+
+
+class Closes:
+    """An integer and a float that close the store as soon as somebody asks for their value."""
+
+    def __init__(self, store: anywasm.Store) -> None:
+        self.store = store
+
+    def __index__(self) -> int:
+        self.store.close()
+        return 1
+
+    def __float__(self) -> float:
+        self.store.close()
+        return 1.0
+
+
+HOSTILE_USES: dict[str, Callable[[Any, Any], Any]] = {
+    "call": lambda exports, value: exports.g(value),
+    "call of floats": lambda exports, value: exports.floats(value, value),
+    "call of many": lambda exports, value: exports.many(*[value] * 20),
+    "call with a reference": lambda exports, value: exports.mixed(object(), value, exports.g),
+    "call_bits": lambda exports, value: exports.g.call_bits(value),
+    "memory index": lambda exports, value: exports.memory[value],
+    "memory store at index": lambda exports, value: exports.memory.__setitem__(value, 1),
+    "memory store of value": lambda exports, value: exports.memory.__setitem__(1, value),
+    "memory slice": lambda exports, value: exports.memory[value:3],
+    "memory store of slice": lambda exports, value: exports.memory.__setitem__(slice(value, 3), b"ab"),
+    "memory read": lambda exports, value: exports.memory.read(value, 1),
+    "memory read of length": lambda exports, value: exports.memory.read(1, value),
+    "memory write": lambda exports, value: exports.memory.write(value, b"ab"),
+    "memory grow": lambda exports, value: exports.memory.grow(value),
+    "memory read_cstring": lambda exports, value: exports.memory.read_cstring(value, value),
+    "table index": lambda exports, value: exports.table[value],
+    "table get": lambda exports, value: exports.table.get(value),
+    "table set": lambda exports, value: exports.table.set(value, exports.g),
+    "table grow": lambda exports, value: exports.table.grow(value),
+    "table fill": lambda exports, value: exports.table.fill(value, exports.g, 1),
+    "global": lambda exports, value: setattr(exports["global"], "value", value),
+    "global bits": lambda exports, value: setattr(exports["global"], "value_bits", value),
+    "new global": lambda exports, value: anywasm.Global(anywasm.GlobalType("i32"), value, value.store),
+    "new i31": lambda exports, value: anywasm.Ref.i31(value, value.store),
+}
+
+
+@pytest.mark.parametrize("use", HOSTILE_USES)
+def test_a_value_that_closes_the_store_is_told_that_it_is_closed(
+    store: anywasm.Store, instantiate: Instantiate, use: str
+) -> None:
+    text = f"""(module
+      (memory (export "memory") 1 4) (table (export "table") 4 8 funcref)
+      (global (export "global") (mut i64) (i64.const 5))
+      (func (export "g") (param i32) (result i32) (local.get 0))
+      (func (export "floats") (param f32 f64))
+      (func (export "many") (param {"i64 " * 20}))
+      (func (export "mixed") (param externref i32 funcref)))"""
+    exports = instantiate(text).exports
+    dict(exports)  # all of them exist before the store closes
+    with pytest.raises((ValueError, anywasm.UnsupportedError), match=r"closed|gc"):
+        HOSTILE_USES[use](exports, Closes(store))
+
+
+def test_imports_that_close_the_store_are_told_that_it_is_closed(
+    instantiate: Instantiate, store: anywasm.Store
+) -> None:
+    class Closing(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            store.close()
+            return {"f": lambda: None}
+
+        def get(self, key: str, default: Any = None) -> Any:
+            return self[key]
+
+        def __contains__(self, key: object) -> bool:
+            return True
+
+    with pytest.raises((ValueError, anywasm.LinkError)):
+        instantiate('(module (import "env" "f" (func)))', Closing(env={}))
+
+
+def test_a_result_that_closes_the_store_is_refused(instantiate: Instantiate, store: anywasm.Store) -> None:
+    run = instantiate(
+        '(module (import "host" "f" (func $f (result i32))) (func (export "run") (result i32) (call $f)))',
+        {"host": {"f": lambda: Closes(store)}},
+    ).exports.run
+    with pytest.raises(RuntimeError, match="call"):
+        run()
+
+
+def test_an_argument_may_call_the_guest_itself(instantiate: Instantiate) -> None:
+    exports = instantiate(
+        '(module (func (export "f") (param i32 i32) (result i32) (i32.sub (local.get 0) (local.get 1))))'
+    ).exports
+
+    class Calls:
+        def __index__(self) -> int:
+            return int(exports.f(50, 8))
+
+    assert exports.f(Calls(), 2) == 40
+
+
+def test_a_buffer_that_grows_the_memory_is_written_right(instantiate: Instantiate) -> None:
+    memory = instantiate('(module (memory (export "memory") 1 4))').exports.memory
+    view = memoryview(memory)
+    memory.write(65530, view[0:6])
+    memory.grow(1)
+    memory.write(65534, b"abcd")
+    assert memory[65534:65538] == b"abcd"
+    memory.write(1, memory[0:65536])
+    memory.write(1, view[0:65535])  # onto itself, shifted: as if it were copied first
+
+
+@pytest.mark.parametrize("key", [5, None, b"f", ("f",), "\ud800", "f\0"], ids=repr)
+def test_a_key_that_no_export_has_is_a_key_error(instantiate: Instantiate, key: Any) -> None:
+    exports = instantiate('(module (func (export "f")))').exports
+    with pytest.raises((KeyError, TypeError)):
+        exports[key]
+
+
+def test_a_name_that_is_no_unicode_is_refused(store: anywasm.Store) -> None:
+    with pytest.raises((UnicodeError, ValueError, TypeError)):
+        anywasm.ValType("\ud800")
+
+
 # --- recursion, sizes --------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import anywasm
 from toolchain import Instantiate
@@ -53,6 +55,11 @@ class Float:
 @pytest.fixture
 def echo(instantiate: Instantiate) -> Any:
     return instantiate(ECHO).exports
+
+
+@pytest.fixture
+def vector_echo(instantiate: Instantiate) -> Any:
+    return instantiate(ECHO_V128).exports
 
 
 ROUND_TRIPS = [
@@ -318,3 +325,50 @@ def test_a_global_has_its_bits_too(store: anywasm.Store) -> None:
     number.value_bits = 0x7FA00001
     assert number.value_bits == 0x7FA00001
     assert math.isnan(number.value)
+
+
+# --- any value at all ---------------------------------------------------------------------------------------------
+
+
+@given(value=st.integers(-(2**33), 2**33))
+def test_any_integer_comes_back_signed_or_is_refused(echo: Any, value: int) -> None:
+    if -(2**31) <= value < 2**32:
+        assert echo.i32(value) == (value + 2**31) % 2**32 - 2**31
+    else:
+        with pytest.raises(OverflowError):
+            echo.i32(value)
+
+
+@given(value=st.integers(-(2**65), 2**65))
+def test_any_long_integer_comes_back_signed_or_is_refused(echo: Any, value: int) -> None:
+    if -(2**63) <= value < 2**64:
+        assert echo.i64(value) == (value + 2**63) % 2**64 - 2**63
+    else:
+        with pytest.raises(OverflowError):
+            echo.i64(value)
+
+
+@given(value=st.floats())
+def test_any_float_is_rounded_as_struct_rounds_it(echo: Any, value: float) -> None:
+    assert struct.pack("<d", echo.f64(value)) == struct.pack("<d", value) or math.isnan(value)
+    try:
+        expected = struct.pack("<f", value)
+    except OverflowError:
+        with pytest.raises(OverflowError):
+            echo.f32(value)
+    else:
+        assert struct.pack("<f", echo.f32(value)) == expected or math.isnan(value)
+
+
+@given(bits=st.integers(0, 2**64 - 1))
+def test_any_bits_make_the_trip(echo: Any, bits: int) -> None:
+    assert echo.i64.call_bits(bits) == bits
+    assert echo.f64.call_bits(bits) == bits
+    assert echo.f32.call_bits(bits & 0xFFFFFFFF) == bits & 0xFFFFFFFF
+
+
+@pytest.mark.requires("simd")
+@given(data=st.binary(min_size=16, max_size=16))
+def test_any_vector_makes_the_trip(vector_echo: Any, data: bytes) -> None:
+    assert vector_echo.v128(data) == data
+    assert vector_echo.v128.call_bits(int.from_bytes(data, "little")) == int.from_bytes(data, "little")
