@@ -266,6 +266,19 @@ def test_imports_that_are_no_mapping_are_refused(instantiate: Instantiate, impor
         instantiate('(module (import "env" "f" (func)))', imports)
 
 
+def test_a_mapping_may_make_its_objects_as_they_are_asked_for(instantiate: Instantiate, store: anywasm.Store) -> None:
+    class Making(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            return Making() if key == "env" else anywasm.Func(lambda: 7, anywasm.FuncType([], ["i32"]), store)
+
+    run = instantiate(
+        '(module (import "env" "f" (func $f (result i32))) (import "env" "g" (func $g (result i32)))'
+        ' (func (export "run") (result i32) (i32.add (call $f) (call $g))))',
+        Making(),
+    ).exports.run
+    assert run() == 14
+
+
 def test_a_mapping_that_raises_passes_its_error_on(instantiate: Instantiate) -> None:
     class Broken(dict[str, Any]):
         def __getitem__(self, key: str) -> Any:

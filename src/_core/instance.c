@@ -30,6 +30,7 @@ typedef struct resolution {
     ModuleObject *module;
     PyObject *imports;   // borrowed mapping or None
     PyObject *problems;  // owned list of (ImportType, object or None, type or None), NULL while there is none
+    PyObject *kept;      // owned list: what was looked up lives until the engine has seen it; a mapping may make it anew
     aw_extern *items;
     bool *owned;         // the item is a name of our own, to be deleted
 } resolution;
@@ -205,7 +206,10 @@ static int import_resolve(resolution *self, Py_ssize_t index)
     }
     int status;
     aw_externkind kind;
-    if (extern_check(self->store->state, object, &kind)) {
+    if (PyList_Append(self->kept, object) < 0) {
+        status = -1;
+    }
+    else if (extern_check(self->store->state, object, &kind)) {
         status = import_extern(self, import, object, kind, index);
     }
     else if (import->kind == AW_EXTERN_FUNC && PyCallable_Check(object)) {
@@ -278,7 +282,8 @@ static aw_instance *instance_make(StoreObject *store, ModuleObject *module, PyOb
     aw_instance *handle = NULL;
     self.items = PyMem_Calloc((size_t)count + 1, sizeof(*self.items));
     self.owned = PyMem_Calloc((size_t)count + 1, sizeof(*self.owned));
-    if (self.items == NULL || self.owned == NULL) {
+    self.kept = PyList_New(0);
+    if (self.items == NULL || self.owned == NULL || self.kept == NULL) {
         PyErr_NoMemory();
         goto done;
     }
@@ -315,6 +320,7 @@ done:
     PyMem_Free(self.items);
     PyMem_Free(self.owned);
     Py_XDECREF(self.problems);
+    Py_XDECREF(self.kept);
     return handle;
 }
 
