@@ -51,7 +51,7 @@ def test_several_results_are_returned_as_a_tuple(instantiate: Instantiate) -> No
 
 WRONG_RESULTS = [
     ("i32", "seven", TypeError, "str"),
-    ("i32", None, TypeError, "NoneType"),
+    ("i32", None, TypeError, "None"),
     ("i32", 1.5, TypeError, "float"),
     ("i32", (1, 2), TypeError, "tuple"),
     ("i32", 2**32, OverflowError, "i32"),
@@ -61,7 +61,7 @@ WRONG_RESULTS = [
 ]
 WRONG_TUPLES = [
     ("i32 i32", 1, TypeError, "int"),
-    ("i32 i32", None, TypeError, "NoneType"),
+    ("i32 i32", None, TypeError, "None"),
     ("i32 i32", (1,), TypeError, "1"),
     ("i32 i32", (1, 2, 3), TypeError, "3"),
     ("i32 i32", (1, "x"), TypeError, r"result 2 \(i32\).*str"),
@@ -261,9 +261,9 @@ def test_a_caller_is_of_no_use_after_the_call(instantiate: Instantiate, store: a
     kept: list[anywasm.Caller] = []
     host = anywasm.Func(kept.append, anywasm.FuncType(), store, pass_caller=True)
     instantiate(calling("", "", ""), {"host": {"f": host}}).exports.run()
-    with pytest.raises(RuntimeError, match="call"):
+    with pytest.raises(ValueError, match="call"):
         kept[0].memory  # noqa: B018
-    with pytest.raises(RuntimeError, match="call"):
+    with pytest.raises(ValueError, match="call"):
         kept[0]["memory"]
 
 

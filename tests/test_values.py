@@ -141,7 +141,7 @@ def test_a_number_out_of_range_is_an_overflow_error(echo: Any, kind: str, value:
 WRONG_TYPES = [
     ("i32", 1.0, "float"),
     ("i32", "1", "str"),
-    ("i32", None, "NoneType"),
+    ("i32", None, "None"),
     ("i32", b"1", "bytes"),
     ("i32", Float(1.0), "Float"),
     ("i32", [1], "list"),
@@ -149,7 +149,7 @@ WRONG_TYPES = [
     ("i64", "1", "str"),
     ("i64", 1j, "complex"),
     ("f32", "1.0", "str"),
-    ("f32", None, "NoneType"),
+    ("f32", None, "None"),
     ("f32", 1j, "complex"),
     ("f64", "1.0", "str"),
     ("f64", b"1.0", "bytes"),
