@@ -184,7 +184,8 @@ Py_hash_t Extern_hash(PyObject *object)
         self->store->api->extern_key(&self->item, key);
     }
     // Fibonacci hashing: the factor is 2**64 divided by the golden ratio.
-    uint64_t hash = (key[0] ^ (uint64_t)(uintptr_t)self->store ^ (uint64_t)self->item.kind) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = (key[0] ^ (uint64_t)(uintptr_t)self->store ^ (uint64_t)self->item.kind) *
+                    UINT64_C(0x9e3779b97f4a7c15);
     hash = (hash ^ (hash >> 32) ^ key[1]) * UINT64_C(0x9e3779b97f4a7c15);
     self->hash = (Py_hash_t)(hash ^ (hash >> 32));
     if (self->hash == 0 || self->hash == -1) {
@@ -277,8 +278,9 @@ int extern_check_valtype(StoreObject *store, aw_valtype type, const char *what)
         return -1;
     }
     if (type.concrete) {
-        PyErr_Format(PyExc_ValueError, "a %s of type %s can be made by a module only: the type is one that a module defines",
-                     what, valtype_text(type, text));
+        PyErr_Format(PyExc_ValueError,
+                     "a %s of type %s can be made by a module only: the type is one that a module defines", what,
+                     valtype_text(type, text));
         return -1;
     }
     return 0;

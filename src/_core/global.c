@@ -55,7 +55,8 @@ static PyObject *Global_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     }
     const aw_globaltype *wanted = &globaltype->type;
     if (wanted->is_mutable && !engine_has(store->engine, AW_CAP(IMPORTED_GLOBAL))) {
-        return engine_raise_unsupported(state, store->api, AW_CAP(IMPORTED_GLOBAL), "a mutable global made by the host");
+        return engine_raise_unsupported(state, store->api, AW_CAP(IMPORTED_GLOBAL),
+                                        "a mutable global made by the host");
     }
     value_place place = {.name = NULL, .what = "Global(): value", .index = -1};
     aw_raw raw;
@@ -85,7 +86,8 @@ static PyObject *global_get(GlobalObject *self, bool bits)
     if (store->api->global_get(self->base.item.global, &raw, &error) < 0) {
         return error_raise(store->state, store, &error);
     }
-    PyObject *value = bits ? value_bits_from_raw(store, self->type.value, &raw) : value_from_raw(store, self->type.value, &raw);
+    PyObject *value = bits ? value_bits_from_raw(store, self->type.value, &raw)
+                           : value_from_raw(store, self->type.value, &raw);
     store_sweep(store);
     return value;
 }
@@ -184,16 +186,11 @@ static PyGetSetDef Global_getset[] = {
 };
 
 static PyType_Slot Global_slots[] = {
-    {Py_tp_doc, (void *)Global_doc},
-    {Py_tp_new, Global_new},
-    {Py_tp_traverse, Extern_traverse},
-    {Py_tp_dealloc, Extern_dealloc},
-    {Py_tp_repr, Global_repr},
-    {Py_tp_richcompare, Extern_richcompare},
-    {Py_tp_hash, Extern_hash},
-    {Py_tp_getset, Global_getset},
-    {Py_tp_members, Extern_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Global_doc},   {Py_tp_new, Global_new},
+    {Py_tp_traverse, Extern_traverse}, {Py_tp_dealloc, Extern_dealloc},
+    {Py_tp_repr, Global_repr},         {Py_tp_richcompare, Extern_richcompare},
+    {Py_tp_hash, Extern_hash},         {Py_tp_getset, Global_getset},
+    {Py_tp_members, Extern_members},   {0, NULL},
 };
 
 PyType_Spec Global_spec = {

@@ -49,8 +49,8 @@ static uint8_t *memory_span(MemoryObject *self, const char *method, uint64_t add
         return base + address;
     }
     char address_text[INDEX_TEXT_SIZE], length_text[INDEX_TEXT_SIZE];
-    PyErr_Format(PyExc_IndexError, "Memory.%s(): address %s, length %s: out of bounds, the memory has %zu bytes", method,
-                 index_text(address, address_text), index_text(length, length_text), bytes);
+    PyErr_Format(PyExc_IndexError, "Memory.%s(): address %s, length %s: out of bounds, the memory has %zu bytes",
+                 method, index_text(address, address_text), index_text(length, length_text), bytes);
     return NULL;
 }
 
@@ -72,16 +72,17 @@ PyObject *memory_wrap(StoreObject *store, aw_memory *handle)
     return extern_new(store->state->Memory, store, &item);
 }
 
-PyDoc_STRVAR(Memory_doc,
-             "Memory(type, store)\n--\n\n"
-             "A linear memory: the bytes that a guest works in.\n\n"
-             "type: MemoryType, how many pages of 65,536 bytes it begins with and may have.\n"
-             "store: Store, where it lives.\n\n"
-             "memoryview(memory) and numpy.frombuffer(memory) share its bytes, writable and without a copy; memory[a:b], read()\n"
-             "and read_cstring() copy them out, memory[a:b] = data and write() copy them in. A view stays valid, and as long\n"
-             "as it was, when the memory grows; the store cannot be closed while views exist. len() is in bytes. Most\n"
-             "memories are exports of an instance; making one needs an engine with the capability imported_memory,\n"
-             "and raises UnsupportedError elsewhere. Specification, section 2.5.5.");
+PyDoc_STRVAR(
+    Memory_doc,
+    "Memory(type, store)\n--\n\n"
+    "A linear memory: the bytes that a guest works in.\n\n"
+    "type: MemoryType, how many pages of 65,536 bytes it begins with and may have.\n"
+    "store: Store, where it lives.\n\n"
+    "memoryview(memory) and numpy.frombuffer(memory) share its bytes, writable and without a copy; memory[a:b], read()\n"
+    "and read_cstring() copy them out, memory[a:b] = data and write() copy them in. A view stays valid, and as long\n"
+    "as it was, when the memory grows; the store cannot be closed while views exist. len() is in bytes. Most\n"
+    "memories are exports of an instance; making one needs an engine with the capability imported_memory,\n"
+    "and raises UnsupportedError elsewhere. Specification, section 2.5.5.");
 
 static PyObject *Memory_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -203,7 +204,8 @@ static int memory_index(PyObject *item, Py_ssize_t *index)
 static int byte_convert(PyObject *value, uint8_t *byte)
 {
     if (!PyIndex_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "a memory's item is an integer from 0 to 255, not %.200s", Py_TYPE(value)->tp_name);
+        PyErr_Format(PyExc_TypeError, "a memory's item is an integer from 0 to 255, not %.200s",
+                     Py_TYPE(value)->tp_name);
         return -1;
     }
     Py_ssize_t number = PyNumber_AsSsize_t(value, NULL);
@@ -211,7 +213,8 @@ static int byte_convert(PyObject *value, uint8_t *byte)
         return -1;
     }
     if (number < 0 || number > 255) {
-        PyErr_SetString(PyExc_ValueError, "a memory's item is an integer from 0 to 255: the value is out of that range");
+        PyErr_SetString(PyExc_ValueError,
+                        "a memory's item is an integer from 0 to 255: the value is out of that range");
         return -1;
     }
     *byte = (uint8_t)number;
@@ -335,11 +338,12 @@ static int arguments_count(const char *method, Py_ssize_t given, Py_ssize_t want
     return 0;
 }
 
-PyDoc_STRVAR(Memory_read_doc,
-             "read($self, address, length, /)\n--\n\n"
-             "Copy *length* bytes at *address* out, as bytes.\n\n"
-             "Raises IndexError where memory[a:b] would be shorter: when not all of them are within the memory, and for a\n"
-             "negative address. ValueError for a negative length.");
+PyDoc_STRVAR(
+    Memory_read_doc,
+    "read($self, address, length, /)\n--\n\n"
+    "Copy *length* bytes at *address* out, as bytes.\n\n"
+    "Raises IndexError where memory[a:b] would be shorter: when not all of them are within the memory, and for a\n"
+    "negative address. ValueError for a negative length.");
 
 static PyObject *Memory_read(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
@@ -353,10 +357,9 @@ static PyObject *Memory_read(PyObject *object, PyObject *const *args, Py_ssize_t
     return bytes != NULL ? PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)length) : NULL;
 }
 
-PyDoc_STRVAR(Memory_write_doc,
-             "write($self, address, data, /)\n--\n\n"
-             "Copy *data*, any bytes-like object, to *address*.\n\n"
-             "Raises IndexError, and writes nothing, when not all of it fits within the memory.");
+PyDoc_STRVAR(Memory_write_doc, "write($self, address, data, /)\n--\n\n"
+                               "Copy *data*, any bytes-like object, to *address*.\n\n"
+                               "Raises IndexError, and writes nothing, when not all of it fits within the memory.");
 
 static PyObject *Memory_write(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
@@ -375,14 +378,15 @@ static PyObject *Memory_write(PyObject *object, PyObject *const *args, Py_ssize_
     return bytes != NULL ? Py_NewRef(Py_None) : NULL;
 }
 
-PyDoc_STRVAR(Memory_read_cstring_doc,
-             "read_cstring($self, address, /, max_length=None, *, encoding='utf-8')\n--\n\n"
-             "Return the string at *address* that ends before the next NUL byte.\n\n"
-             "address: int, where it begins.\n"
-             "max_length: int, bytes that it may have, the NUL not counted; None is up to the memory's end.\n"
-             "encoding: str, or None to get bytes.\n\n"
-             "Raises IndexError if *address* is not within the memory, ValueError if there is no NUL in time or the bytes do\n"
-             "not decode (UnicodeDecodeError), LookupError for an unknown encoding.");
+PyDoc_STRVAR(
+    Memory_read_cstring_doc,
+    "read_cstring($self, address, /, max_length=None, *, encoding='utf-8')\n--\n\n"
+    "Return the string at *address* that ends before the next NUL byte.\n\n"
+    "address: int, where it begins.\n"
+    "max_length: int, bytes that it may have, the NUL not counted; None is up to the memory's end.\n"
+    "encoding: str, or None to get bytes.\n\n"
+    "Raises IndexError if *address* is not within the memory, ValueError if there is no NUL in time or the bytes do\n"
+    "not decode (UnicodeDecodeError), LookupError for an unknown encoding.");
 
 static PyObject *Memory_read_cstring(PyObject *object, PyObject *args, PyObject *keywords)
 {
@@ -411,7 +415,8 @@ static PyObject *Memory_read_cstring(PyObject *object, PyObject *args, PyObject 
     if (end == NULL) {
         char address_text[INDEX_TEXT_SIZE];
         if (max_length < room) {
-            PyErr_Format(PyExc_ValueError, "Memory.read_cstring(): no NUL ends the string at address %s within %llu bytes",
+            PyErr_Format(PyExc_ValueError,
+                         "Memory.read_cstring(): no NUL ends the string at address %s within %llu bytes",
                          index_text(address, address_text), (unsigned long long)max_length);
         }
         else {
@@ -434,11 +439,12 @@ static PyObject *Memory_read_cstring(PyObject *object, PyObject *args, PyObject 
     return string;
 }
 
-PyDoc_STRVAR(Memory_grow_doc,
-             "grow($self, delta, /)\n--\n\n"
-             "Grow by *delta* pages of 65,536 bytes; return how many there were before.\n\n"
-             "The new bytes are zero. Views stay valid and keep their length. Raises LimitError when the memory's maximum or\n"
-             "the store's limit forbids it, MemoryError when there is no memory, ValueError for a negative delta.");
+PyDoc_STRVAR(
+    Memory_grow_doc,
+    "grow($self, delta, /)\n--\n\n"
+    "Grow by *delta* pages of 65,536 bytes; return how many there were before.\n\n"
+    "The new bytes are zero. Views stay valid and keep their length. Raises LimitError when the memory's maximum or\n"
+    "the store's limit forbids it, MemoryError when there is no memory, ValueError for a negative delta.");
 
 static PyObject *Memory_grow(PyObject *object, PyObject *delta_object)
 {
@@ -504,8 +510,9 @@ static PyObject *Memory_repr(PyObject *object)
     if (type.limits.has_max) {
         PyOS_snprintf(most, sizeof(most), ", at most %llu", (unsigned long long)type.limits.max);
     }
-    return PyUnicode_FromFormat("<anywasm.Memory: %zu page%s%s%s%s>", bytes / PAGE_BYTES, bytes == PAGE_BYTES ? "" : "s",
-                                most, type.limits.is64 ? ", i64" : "", type.shared ? ", shared" : "");
+    return PyUnicode_FromFormat("<anywasm.Memory: %zu page%s%s%s%s>", bytes / PAGE_BYTES,
+                                bytes == PAGE_BYTES ? "" : "s", most, type.limits.is64 ? ", i64" : "",
+                                type.shared ? ", shared" : "");
 }
 
 // --- tables -----------------------------------------------------------------------------------------------------

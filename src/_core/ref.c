@@ -77,7 +77,8 @@ static PyObject *Ref_richcompare(PyObject *object, PyObject *other, int op)
     }
     RefObject *a = ref_cast(object), *b = ref_cast(other);
     bool equal = a == b;
-    if (!equal && a->store == b->store && a->refclass == b->refclass && a->heap == b->heap && a->store->handle != NULL) {
+    if (!equal && a->store == b->store && a->refclass == b->refclass && a->heap == b->heap &&
+        a->store->handle != NULL) {
         if (store_check(a->store) < 0) {
             return NULL;
         }
@@ -103,11 +104,12 @@ static Py_hash_t Ref_hash(PyObject *object)
 
 // --- methods and properties -------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(Ref_doc,
-             "A reference to something on a guest's heap: an i31, a struct, an array or an exception.\n\n"
-             "Comes out of functions, tables, globals and exceptions, and can be passed back to guests of its store;\n"
-             "what it refers to lives as long as it does. Two are equal if they refer to the same object, i31s if their\n"
-             "values are equal; int() gives an i31's value. Specification, section 2.3.3.");
+PyDoc_STRVAR(
+    Ref_doc,
+    "A reference to something on a guest's heap: an i31, a struct, an array or an exception.\n\n"
+    "Comes out of functions, tables, globals and exceptions, and can be passed back to guests of its store;\n"
+    "what it refers to lives as long as it does. Two are equal if they refer to the same object, i31s if their\n"
+    "values are equal; int() gives an i31's value. Specification, section 2.3.3.");
 
 PyDoc_STRVAR(Ref_i31_doc,
              "i31($type, value, store, /)\n--\n\n"
@@ -123,13 +125,15 @@ static PyObject *Ref_i31(PyObject *type, PyObject *const *args, Py_ssize_t count
     }
     core_state *state = (core_state *)PyType_GetModuleState((PyTypeObject *)type);
     if (Py_TYPE(args[1]) != state->Store) {
-        return PyErr_Format(PyExc_TypeError, "Ref.i31(): store: expected a Store, got %.200s", Py_TYPE(args[1])->tp_name);
+        return PyErr_Format(PyExc_TypeError, "Ref.i31(): store: expected a Store, got %.200s",
+                            Py_TYPE(args[1])->tp_name);
     }
     StoreObject *store = (StoreObject *)args[1];
     PyObject *index = PyNumber_Index(args[0]);
     if (index == NULL) {
         if (!PyIndex_Check(args[0])) {
-            PyErr_Format(PyExc_TypeError, "Ref.i31(): value: expected an integer, got %.200s", Py_TYPE(args[0])->tp_name);
+            PyErr_Format(PyExc_TypeError, "Ref.i31(): value: expected an integer, got %.200s",
+                         Py_TYPE(args[0])->tp_name);
         }
         return NULL;
     }
@@ -212,7 +216,8 @@ static PyMethodDef Ref_methods[] = {
 };
 
 static PyGetSetDef Ref_getset[] = {
-    {"heap_type", Ref_get_heap_type, NULL, "str: what it refers to: 'i31', 'struct', 'array', 'exn', 'extern' or 'any'.", NULL},
+    {"heap_type", Ref_get_heap_type, NULL,
+     "str: what it refers to: 'i31', 'struct', 'array', 'exn', 'extern' or 'any'.", NULL},
     {"store", Ref_get_store, NULL, "Store: where it lives.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

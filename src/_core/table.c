@@ -100,15 +100,16 @@ PyObject *table_wrap(StoreObject *store, aw_table *handle)
     return self;
 }
 
-PyDoc_STRVAR(Table_doc,
-             "Table(type, store, initial=None)\n--\n\n"
-             "A table of references: of functions that guests call indirectly, or of objects that they hold.\n\n"
-             "type: TableType, what it holds and how many elements it begins with and may have.\n"
-             "store: Store, where it lives.\n"
-             "initial: what each element is at first; None is null.\n\n"
-             "table[i] is a Func, any object (externref), a Ref, or None, and negative indices count from the end. len() is in\n"
-             "elements. Most tables are exports of an instance; making one needs an engine with the capability\n"
-             "imported_table, and raises UnsupportedError elsewhere. Specification, section 2.5.4.");
+PyDoc_STRVAR(
+    Table_doc,
+    "Table(type, store, initial=None)\n--\n\n"
+    "A table of references: of functions that guests call indirectly, or of objects that they hold.\n\n"
+    "type: TableType, what it holds and how many elements it begins with and may have.\n"
+    "store: Store, where it lives.\n"
+    "initial: what each element is at first; None is null.\n\n"
+    "table[i] is a Func, any object (externref), a Ref, or None, and negative indices count from the end. len() is in\n"
+    "elements. Most tables are exports of an instance; making one needs an engine with the capability\n"
+    "imported_table, and raises UnsupportedError elsewhere. Specification, section 2.5.4.");
 
 static PyObject *Table_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -171,8 +172,8 @@ static int table_position(TableObject *self, PyObject *item, uint64_t *position)
         return 0;
     }
     if (index == PY_SSIZE_T_MAX || index == PY_SSIZE_T_MIN) {  // what larger integers were cut to
-        PyErr_Format(PyExc_IndexError, "the index is out of bounds, the table has %llu element%s", (unsigned long long)size,
-                     size == 1 ? "" : "s");
+        PyErr_Format(PyExc_IndexError, "the index is out of bounds, the table has %llu element%s",
+                     (unsigned long long)size, size == 1 ? "" : "s");
     }
     else {
         PyErr_Format(PyExc_IndexError, "index %zd is out of bounds, the table has %llu element%s", index,
@@ -215,10 +216,9 @@ static PyObject *Table_item(PyObject *object, Py_ssize_t index)
 
 // --- methods ----------------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(Table_get_doc,
-             "get($self, index, /)\n--\n\n"
-             "Return the element at *index*: a Func, an object, a Ref, or None for null.\n\n"
-             "Raises IndexError for an index out of bounds or negative.");
+PyDoc_STRVAR(Table_get_doc, "get($self, index, /)\n--\n\n"
+                            "Return the element at *index*: a Func, an object, a Ref, or None for null.\n\n"
+                            "Raises IndexError for an index out of bounds or negative.");
 
 static PyObject *Table_get(PyObject *object, PyObject *index_object)
 {
@@ -231,11 +231,12 @@ static PyObject *Table_get(PyObject *object, PyObject *index_object)
     return table_get(self, index);
 }
 
-PyDoc_STRVAR(Table_set_doc,
-             "set($self, index, value, /)\n--\n\n"
-             "Set the element at *index*.\n\n"
-             "Raises IndexError for an index out of bounds or negative, TypeError for a value that the table cannot hold,\n"
-             "ValueError for one of another store.");
+PyDoc_STRVAR(
+    Table_set_doc,
+    "set($self, index, value, /)\n--\n\n"
+    "Set the element at *index*.\n\n"
+    "Raises IndexError for an index out of bounds or negative, TypeError for a value that the table cannot hold,\n"
+    "ValueError for one of another store.");
 
 static PyObject *Table_set(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
@@ -251,11 +252,12 @@ static PyObject *Table_set(PyObject *object, PyObject *const *args, Py_ssize_t c
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(Table_grow_doc,
-             "grow($self, delta, initial=None, /)\n--\n\n"
-             "Add *delta* elements, each of them *initial*; return how many there were before.\n\n"
-             "Raises LimitError when the table's maximum or the store's limit forbids it, ValueError for a negative delta,\n"
-             "TypeError for a value that the table cannot hold.");
+PyDoc_STRVAR(
+    Table_grow_doc,
+    "grow($self, delta, initial=None, /)\n--\n\n"
+    "Add *delta* elements, each of them *initial*; return how many there were before.\n\n"
+    "Raises LimitError when the table's maximum or the store's limit forbids it, ValueError for a negative delta,\n"
+    "TypeError for a value that the table cannot hold.");
 
 static PyObject *Table_grow(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
@@ -294,11 +296,12 @@ static PyObject *Table_grow(PyObject *object, PyObject *const *args, Py_ssize_t 
     return result;
 }
 
-PyDoc_STRVAR(Table_fill_doc,
-             "fill($self, index, value, count, /)\n--\n\n"
-             "Set *count* elements from *index* on to *value*.\n\n"
-             "Raises IndexError, and sets nothing, when not all of them are within the table or the index is negative;\n"
-             "ValueError for a negative count; TypeError for a value that the table cannot hold.");
+PyDoc_STRVAR(
+    Table_fill_doc,
+    "fill($self, index, value, count, /)\n--\n\n"
+    "Set *count* elements from *index* on to *value*.\n\n"
+    "Raises IndexError, and sets nothing, when not all of them are within the table or the index is negative;\n"
+    "ValueError for a negative count; TypeError for a value that the table cannot hold.");
 
 static PyObject *Table_fill(PyObject *object, PyObject *const *args, Py_ssize_t argument_count)
 {
@@ -337,8 +340,9 @@ static PyObject *Table_repr(PyObject *object)
     if (type.limits.has_max) {
         PyOS_snprintf(most, sizeof(most), ", at most %llu", (unsigned long long)type.limits.max);
     }
-    return PyUnicode_FromFormat("<anywasm.Table: %llu element%s of %s%s%s>", (unsigned long long)size, size == 1 ? "" : "s",
-                                valtype_text(type.element, element), most, type.limits.is64 ? ", i64" : "");
+    return PyUnicode_FromFormat("<anywasm.Table: %llu element%s of %s%s%s>", (unsigned long long)size,
+                                size == 1 ? "" : "s", valtype_text(type.element, element), most,
+                                type.limits.is64 ? ", i64" : "");
 }
 
 // --- tables -----------------------------------------------------------------------------------------------------
@@ -358,22 +362,14 @@ static PyGetSetDef Table_getset[] = {
 };
 
 static PyType_Slot Table_slots[] = {
-    {Py_tp_doc, (void *)Table_doc},
-    {Py_tp_new, Table_new},
-    {Py_tp_traverse, Extern_traverse},
-    {Py_tp_dealloc, Extern_dealloc},
-    {Py_tp_repr, Table_repr},
-    {Py_tp_richcompare, Extern_richcompare},
-    {Py_tp_hash, Extern_hash},
-    {Py_sq_length, Table_length},
-    {Py_sq_item, Table_item},
-    {Py_mp_length, Table_length},
-    {Py_mp_subscript, Table_subscript},
-    {Py_mp_ass_subscript, Table_ass_subscript},
-    {Py_tp_methods, Table_methods},
-    {Py_tp_getset, Table_getset},
-    {Py_tp_members, Extern_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Table_doc},     {Py_tp_new, Table_new},
+    {Py_tp_traverse, Extern_traverse},  {Py_tp_dealloc, Extern_dealloc},
+    {Py_tp_repr, Table_repr},           {Py_tp_richcompare, Extern_richcompare},
+    {Py_tp_hash, Extern_hash},          {Py_sq_length, Table_length},
+    {Py_sq_item, Table_item},           {Py_mp_length, Table_length},
+    {Py_mp_subscript, Table_subscript}, {Py_mp_ass_subscript, Table_ass_subscript},
+    {Py_tp_methods, Table_methods},     {Py_tp_getset, Table_getset},
+    {Py_tp_members, Extern_members},    {0, NULL},
 };
 
 PyType_Spec Table_spec = {

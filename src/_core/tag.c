@@ -54,14 +54,15 @@ PyObject *tag_wrap(StoreObject *store, aw_tag *handle, PyObject *type)
     return self;
 }
 
-PyDoc_STRVAR(Tag_doc,
-             "Tag(type, store)\n--\n\n"
-             "What tells the kinds of Wasm exceptions apart.\n\n"
-             "type: TagType, the types of the values that an exception carries.\n"
-             "store: Store, where it lives.\n\n"
-             "WasmException(tag, *payload), raised in a host function, throws such an exception into the Wasm code that\n"
-             "called it. Needs an engine with the capability exceptions, and raises UnsupportedError elsewhere.\n"
-             "Specification, section 2.5.7.");
+PyDoc_STRVAR(
+    Tag_doc,
+    "Tag(type, store)\n--\n\n"
+    "What tells the kinds of Wasm exceptions apart.\n\n"
+    "type: TagType, the types of the values that an exception carries.\n"
+    "store: Store, where it lives.\n\n"
+    "WasmException(tag, *payload), raised in a host function, throws such an exception into the Wasm code that\n"
+    "called it. Needs an engine with the capability exceptions, and raises UnsupportedError elsewhere.\n"
+    "Specification, section 2.5.7.");
 
 static PyObject *Tag_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -69,7 +70,8 @@ static PyObject *Tag_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     core_state *state = (core_state *)PyType_GetModuleState(type);
     TagTypeObject *tagtype;
     StoreObject *store;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!O!:Tag", names, state->TagType, &tagtype, state->Store, &store) ||
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!O!:Tag", names, state->TagType, &tagtype, state->Store,
+                                     &store) ||
         store_check(store) < 0) {
         return NULL;
     }
@@ -117,8 +119,8 @@ static PyObject *Tag_repr(PyObject *object)
     TagObject *self = tag_cast(object);
     const char *why = store_unusable(self->base.store);
     PyObject *parameters = PyObject_Str(((TagTypeObject *)self->type)->functype->parameters);
-    PyObject *repr = parameters != NULL ? PyUnicode_FromFormat("<anywasm.Tag: %U%s%s>", parameters, why != NULL ? ", " : "",
-                                                               why != NULL ? why : "")
+    PyObject *repr = parameters != NULL ? PyUnicode_FromFormat("<anywasm.Tag: %U%s%s>", parameters,
+                                                               why != NULL ? ", " : "", why != NULL ? why : "")
                                         : NULL;
     Py_XDECREF(parameters);
     return repr;
@@ -133,16 +135,11 @@ static PyGetSetDef Tag_getset[] = {
 };
 
 static PyType_Slot Tag_slots[] = {
-    {Py_tp_doc, (void *)Tag_doc},
-    {Py_tp_new, Tag_new},
-    {Py_tp_traverse, Tag_traverse},
-    {Py_tp_dealloc, Tag_dealloc},
-    {Py_tp_repr, Tag_repr},
-    {Py_tp_richcompare, Extern_richcompare},
-    {Py_tp_hash, Extern_hash},
-    {Py_tp_getset, Tag_getset},
-    {Py_tp_members, Extern_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Tag_doc},    {Py_tp_new, Tag_new},
+    {Py_tp_traverse, Tag_traverse},  {Py_tp_dealloc, Tag_dealloc},
+    {Py_tp_repr, Tag_repr},          {Py_tp_richcompare, Extern_richcompare},
+    {Py_tp_hash, Extern_hash},       {Py_tp_getset, Tag_getset},
+    {Py_tp_members, Extern_members}, {0, NULL},
 };
 
 PyType_Spec Tag_spec = {
