@@ -171,33 +171,55 @@ static PyObject *text_or_none(const char *text)
     return text != NULL ? PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace") : Py_NewRef(Py_None);
 }
 
+// (file, line) of a frame whose module has debug information, else None: new reference. Failing to find out is no failure.
+static PyObject *frame_source(PyObject *module, const aw_frame *frame)
+{
+    PyObject *dwarf = module != NULL && frame->module_offset != UINT64_MAX ? PyImport_ImportModule("anywasm._dwarf") : NULL;
+    PyObject *source = dwarf != NULL ? PyObject_CallMethod(dwarf, "locate", "OK", module,
+                                                           (unsigned long long)frame->module_offset)
+                                     : NULL;
+    Py_XDECREF(dwarf);
+    if (source == NULL || !PyTuple_Check(source) || PyTuple_GET_SIZE(source) != 2) {
+        PyErr_Clear();
+        Py_XDECREF(source);
+        return Py_NewRef(Py_None);
+    }
+    return source;
+}
+
+enum { FRAME_FIELDS = 6, FRAMES_WITH_SOURCE = 64 };
+
 // One anywasm.Frame: new reference.
-static PyObject *frame_new(core_state *state, StoreObject *store, const aw_frame *frame)
+static PyObject *frame_new(core_state *state, StoreObject *store, const aw_frame *frame, bool with_source)
 {
     PyObject *module = store != NULL ? store_module_of(store, frame->instance) : NULL;
     PyObject *module_text = frame->module_name != NULL || module == NULL ? NULL : module_name((ModuleObject *)module);
     PyObject *function_text = frame->function_name != NULL || module == NULL
                                   ? NULL
                                   : module_function_name((ModuleObject *)module, frame->function_index);
+    PyObject *source = with_source ? frame_source(module, frame) : Py_NewRef(Py_None);
     PyObject *result = PyStructSequence_New(state->Frame);
-    PyObject *items[4] = {
+    PyObject *items[FRAME_FIELDS] = {
         module_text != NULL ? module_text : text_or_none(frame->module_name),
         function_text != NULL ? function_text : text_or_none(frame->function_name),
         PyLong_FromUnsignedLong(frame->function_index),
         frame->module_offset == UINT64_MAX ? Py_NewRef(Py_None) : PyLong_FromUnsignedLongLong(frame->module_offset),
+        Py_NewRef(source != Py_None ? PyTuple_GET_ITEM(source, 0) : Py_None),
+        Py_NewRef(source != Py_None ? PyTuple_GET_ITEM(source, 1) : Py_None),
     };
+    Py_DECREF(source);
     bool complete = result != NULL;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < FRAME_FIELDS; i++) {
         complete = complete && items[i] != NULL;
     }
     if (!complete) {
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < FRAME_FIELDS; i++) {
             Py_XDECREF(items[i]);
         }
         Py_XDECREF(result);
         return NULL;
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < FRAME_FIELDS; i++) {
         PyStructSequence_SetItem(result, i, items[i]);
     }
     return result;
@@ -210,7 +232,7 @@ static PyObject *frames_new(core_state *state, StoreObject *store, const aw_erro
         return NULL;
     }
     for (size_t i = 0; i < error->frame_count; i++) {
-        PyObject *frame = frame_new(state, store, &error->frames[i]);
+        PyObject *frame = frame_new(state, store, &error->frames[i], i < FRAMES_WITH_SOURCE);
         if (frame == NULL) {
             Py_DECREF(frames);
             return NULL;
@@ -244,6 +266,8 @@ static void traceback_add(PyObject *frames)
         PyObject *frame = PyTuple_GET_ITEM(frames, i);
         PyObject *module = PyStructSequence_GetItem(frame, 0), *function = PyStructSequence_GetItem(frame, 1);
         PyObject *offset = PyStructSequence_GetItem(frame, 3);
+        PyObject *source = PyStructSequence_GetItem(frame, 4), *line = PyStructSequence_GetItem(frame, 5);
+        const char *source_text = PyUnicode_Check(source) ? PyUnicode_AsUTF8(source) : NULL;
         char file[160], name[160];
         const char *module_text = PyUnicode_Check(module) ? PyUnicode_AsUTF8(module) : NULL;
         const char *name_text = PyUnicode_Check(function) ? PyUnicode_AsUTF8(function) : NULL;
@@ -262,7 +286,9 @@ static void traceback_add(PyObject *frames)
             PyOS_snprintf(name, sizeof(name), "function[%lu]",
                           PyLong_AsUnsignedLong(PyStructSequence_GetItem(frame, 2)));
         }
-        PyCodeObject *code = PyCode_NewEmpty(file, name, 0);
+        int number = PyLong_Check(line) ? (int)PyLong_AsLong(line) : 0;
+        PyErr_Clear();
+        PyCodeObject *code = PyCode_NewEmpty(source_text != NULL ? source_text : file, name, number);
         PyFrameObject *python_frame =
             code != NULL ? PyFrame_New(PyThreadState_Get(), code, globals, NULL) : NULL;
         PyErr_Clear();

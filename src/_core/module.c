@@ -31,14 +31,16 @@ static PyStructSequence_Field frame_fields[] = {
     {"function_name", "the function's name in the name section, or None"},
     {"function_index", "the function's index in its module, imports included"},
     {"module_offset", "bytes from the module's start to the instruction, or None"},
+    {"file", "the source file, where the module has debug information and pyelftools is installed, else None"},
+    {"line", "the line in it, or None"},
     {NULL, NULL},
 };
 
 static PyStructSequence_Desc frame_desc = {
     .name = "anywasm.Frame",
-    .doc = "A frame of a WebAssembly backtrace: (module_name, function_name, function_index, module_offset).",
+    .doc = "A frame of a WebAssembly backtrace: (module_name, function_name, function_index, module_offset, file, line).",
     .fields = frame_fields,
-    .n_in_sequence = 4,
+    .n_in_sequence = 6,
 };
 
 static int module_exec(PyObject *module)

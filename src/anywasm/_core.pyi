@@ -333,6 +333,8 @@ class Frame(NamedTuple):
     function_name: str | None
     function_index: int
     module_offset: int | None
+    file: str | None
+    line: int | None
 
 class WasmError(Exception): ...
 class CompileError(WasmError): ...

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Source lines of traps, out of a module's DWARF. The extension asks for them; pyelftools reads them, where it is installed."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ._core import Module
+
+# Reading is slow enough, some megabytes a second, that nobody wants to wait for more of it.
+LARGEST_SECTION = 16 << 20
+
+SECTIONS = (
+    "debug_info",
+    "debug_abbrev",
+    "debug_str",
+    "debug_line",
+    "debug_line_str",
+    "debug_addr",
+    "debug_str_offsets",
+    "debug_ranges",
+    "debug_rnglists",
+    "debug_loc",
+    "debug_loclists",
+)
+
+Line = tuple[int, str, int]  # address in the code section, file, line; line 0 ends a sequence
+
+_lines: WeakKeyDictionary[Module, list[Line]] = WeakKeyDictionary()
+
+
+def locate(module: Module, offset: int) -> tuple[str, int] | None:
+    """Return the file and line of the instruction *offset* bytes into the module, or None where nothing tells."""
+    try:
+        lines = _lines[module]
+    except KeyError:
+        try:
+            lines = _lines[module] = sorted(_read(module))
+        except Exception:  # damaged debug information is no reason to lose the trap
+            lines = _lines[module] = []
+    if not lines:
+        return None
+    address = offset - _code_start(module)
+    index = bisect_right(lines, (address, "\U0010ffff", 0)) - 1
+    if index < 0:
+        return None
+    _, file, line = lines[index]
+    return (file, line) if line else None
+
+
+def _code_start(module: Module) -> int:
+    return next((start for name, start, _ in module.sections if name == "code"), 0)
+
+
+def _read(module: Module) -> Iterator[Line]:
+    try:
+        from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+    except ImportError:
+        return
+    sections: dict[str, Any] = {}
+    for name in SECTIONS:
+        data = b"".join(module.custom_sections(f".{name}"))
+        if len(data) > LARGEST_SECTION:
+            return
+        if data:
+            sections[f"{name}_sec"] = DebugSectionDescriptor(BytesIO(data), f".{name}", 0, len(data), 0)
+    if not {"debug_line_sec", "debug_info_sec", "debug_abbrev_sec"} <= sections.keys():
+        return
+    others = ("debug_aranges debug_frame eh_frame debug_pubtypes debug_pubnames debug_sup debug_types").split()
+    missing = {f"{name}_sec": None for name in (*SECTIONS, *others)}
+    config = DwarfConfig(little_endian=True, machine_arch="", default_address_size=4)
+    dwarf = DWARFInfo(config=config, **{**missing, "gnu_debugaltlink_sec": None, **sections})
+    for unit in dwarf.iter_CUs():
+        program = dwarf.line_program_for_CU(unit)
+        if program is None:
+            continue
+        files, directories = program["file_entry"], program["include_directory"]
+        directory_of_unit = unit.get_top_DIE().attributes.get("DW_AT_comp_dir")
+        base = directory_of_unit.value.decode("utf-8", "replace") if directory_of_unit else ""
+        names = [_path(entry, directories, base, program["version"]) for entry in files]
+        first = 0 if program["version"] >= 5 else 1
+        for entry in program.get_entries():
+            state = entry.state
+            if state is None or state.address == 0:  # what the linker has dropped lies at 0
+                continue
+            number = state.file - first
+            file = names[number] if 0 <= number < len(names) else "?"
+            yield state.address, file, 0 if state.end_sequence else state.line
+
+
+def _path(entry: Any, directories: Any, base: str, version: int) -> str:
+    name: str = entry.name.decode("utf-8", "replace")
+    index = entry.dir_index if version >= 5 else entry.dir_index - 1
+    directory = directories[index].decode("utf-8", "replace") if 0 <= index < len(directories) else base
+    if name.startswith("/"):
+        return name
+    if directory and not directory.startswith("/") and base:
+        directory = f"{base}/{directory}"
+    return f"{directory}/{name}" if directory else name
