@@ -1,8 +1,9 @@
-"""The C extension: engines, modules, stores, and what lives in them."""
+# SPDX-License-Identifier: Apache-2.0
+# What the extension has, for type checkers; its docstrings are in C.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import Any, Final, Literal, NamedTuple, final, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, final, overload
 
 from typing_extensions import Buffer, Self
 
@@ -10,8 +11,6 @@ from typing_extensions import Buffer, Self
 
 @final
 class ValType:
-    """A value type. `ValType("i32")`; equal types compare equal."""
-
     def __new__(cls, text: str, /) -> Self: ...
     @property
     def kind(self) -> Literal["i32", "i64", "f32", "f64", "v128", "ref"]: ...
@@ -34,9 +33,9 @@ class FuncType:
 
 @final
 class MemoryType:
-    """Limits in pages of 65,536 bytes."""
-
-    def __new__(cls, minimum: int, maximum: int | None = None, *, shared: bool = False, index: Literal["i32", "i64"] = "i32") -> Self: ...
+    def __new__(
+        cls, minimum: int, maximum: int | None = None, *, shared: bool = False, index: Literal["i32", "i64"] = "i32"
+    ) -> Self: ...
     @property
     def minimum(self) -> int: ...
     @property
@@ -50,7 +49,9 @@ class MemoryType:
 
 @final
 class TableType:
-    def __new__(cls, element: ValType | str, minimum: int, maximum: int | None = None, *, index: Literal["i32", "i64"] = "i32") -> Self: ...
+    def __new__(
+        cls, element: ValType | str, minimum: int, maximum: int | None = None, *, index: Literal["i32", "i64"] = "i32"
+    ) -> Self: ...
     @property
     def element(self) -> ValType: ...
     @property
@@ -80,7 +81,7 @@ class TagType:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
-ExternType = FuncType | MemoryType | TableType | GlobalType | TagType
+_ExternType: TypeAlias = FuncType | MemoryType | TableType | GlobalType | TagType
 
 @final
 class ImportType:
@@ -89,7 +90,7 @@ class ImportType:
     @property
     def name(self) -> str: ...
     @property
-    def type(self) -> ExternType: ...
+    def type(self) -> _ExternType: ...
     @property
     def kind(self) -> Literal["func", "memory", "table", "global", "tag"]: ...
 
@@ -98,27 +99,16 @@ class ExportType:
     @property
     def name(self) -> str: ...
     @property
-    def type(self) -> ExternType: ...
+    def type(self) -> _ExternType: ...
     @property
     def kind(self) -> Literal["func", "memory", "table", "global", "tag"]: ...
 
 # --- engine, module -----------------------------------------------------------------------------------
 
-class EngineInfo(NamedTuple):  # made in anywasm/_engines.py from _core.engine_list()
-    name: str
-    version: str | None
-    capabilities: frozenset[str]
-    available: bool
-    reason: str | None
-
-def engine_list() -> list[tuple[str, str | None, frozenset[str], str | None]]:
-    """(name, version, capabilities, why it is not available or None) of every engine that is built in."""
+def engine_list() -> list[tuple[str, str | None, frozenset[str], str | None]]: ...
 
 @final
 class Engine:
-    """fuel, interruptible, debug_info, optimize ("none", "speed", "speed_and_size"), parallel_compilation,
-    nan_canonicalization, max_wasm_stack (bytes), disable (capability names that modules must not use)."""
-
     def __new__(
         cls,
         name: str | None = None,
@@ -141,13 +131,11 @@ class Engine:
     @property
     def config(self) -> dict[str, Any]: ...
 
-ModuleSource = Buffer | str | PathLike[str]
+_ModuleSource: TypeAlias = Buffer | str | PathLike[str]
 
 @final
 class Module:
-    """source: bytes (binary, or WAT text as bytes), a path (PathLike or str), or WAT text (a str that has a '(')."""
-
-    def __new__(cls, source: ModuleSource, engine: Engine | None = None) -> Self: ...
+    def __new__(cls, source: _ModuleSource, engine: Engine | None = None) -> Self: ...
     @property
     def engine(self) -> Engine: ...
     @property
@@ -158,15 +146,15 @@ class Module:
     def name(self) -> str | None: ...
     def custom_sections(self, name: str, /) -> list[bytes]: ...
     @property
-    def sections(self) -> list[tuple[str, int, int]]:
-        """(name, offset, size in bytes) of each section, custom ones as their own name; for `anywasm inspect`."""
+    def sections(self) -> list[tuple[str, int, int]]: ...
     def serialize(self) -> bytes: ...
     @staticmethod
     def deserialize(data: Buffer, engine: Engine | None = None) -> Module: ...
     @staticmethod
-    def validate(source: ModuleSource, engine: Engine | None = None) -> None:
-        """Return None, or raise CompileError."""
+    def validate(source: _ModuleSource, engine: Engine | None = None) -> None: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
+
+__version__: str
 
 def wat2wasm(text: str | Buffer, engine: Engine | None = None) -> bytes: ...
 
@@ -174,10 +162,6 @@ def wat2wasm(text: str | Buffer, engine: Engine | None = None) -> bytes: ...
 
 @final
 class Store:
-    """wasi: an anywasm.Wasi or None. memory (bytes), table_elements, instances, tables, memories: limits, None for none.
-    fuel: the first budget (needs Engine(fuel=True)). timeout: seconds for each outermost call (needs
-    Engine(interruptible=True))."""
-
     def __new__(
         cls,
         engine: Engine | None = None,
@@ -203,15 +187,12 @@ class Store:
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
 
-Extern = Func | Memory | Table | Global | Tag
-Imports = Mapping[str, Mapping[str, Extern | Callable[..., Any]] | Instance]
+_Extern: TypeAlias = Func | Memory | Table | Global | Tag
+_Imports: TypeAlias = Mapping[str, Mapping[str, _Extern | Callable[..., Any]] | Instance]
 
 @final
 class Instance:
-    """imports: {module: {name: object}}; a module's value may be an Instance, whose exports are meant. An import without an
-    entry whose module is "wasi_snapshot_preview1" comes from the store's wasi."""
-
-    def __new__(cls, module: Module, imports: Imports | None = None, store: Store | None = None) -> Self: ...
+    def __new__(cls, module: Module, imports: _Imports | None = None, store: Store | None = None) -> Self: ...
     @property
     def exports(self) -> Exports: ...
     @property
@@ -228,20 +209,24 @@ class Exports(Mapping[str, Any]):
 
 @final
 class Caller:
-    """Who calls a host function made with pass_caller=True; usable during that call only."""
-
     @property
     def memory(self) -> Memory | None: ...
     @property
     def store(self) -> Store: ...
-    def __getitem__(self, name: str) -> Extern: ...
+    def __getitem__(self, name: str) -> _Extern: ...
     def get(self, name: str, default: Any = None) -> Any: ...
 
 @final
 class Func:
-    """A host function: Func(callable, type, store, pass_caller=False, name=None)."""
-
-    def __new__(cls, callable: Callable[..., Any], type: FuncType, store: Store, *, pass_caller: bool = False, name: str | None = None) -> Self: ...
+    def __new__(
+        cls,
+        callable: Callable[..., Any],
+        type: FuncType,
+        store: Store,
+        *,
+        pass_caller: bool = False,
+        name: str | None = None,
+    ) -> Self: ...
     @property
     def type(self) -> FuncType: ...
     @property
@@ -249,8 +234,7 @@ class Func:
     @property
     def store(self) -> Store: ...
     def __call__(self, *args: Any) -> Any: ...
-    def call_bits(self, *bits: Any) -> Any:
-        """As a call, but numbers and vectors are bit patterns: ints from 0 to 2**N - 1."""
+    def call_bits(self, *bits: Any) -> Any: ...
 
 @final
 class Memory:
@@ -273,8 +257,9 @@ class Memory:
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def read(self, address: int, length: int, /) -> bytes: ...
     def write(self, address: int, data: Buffer, /) -> None: ...
-    def read_cstring(self, address: int, /, max_length: int | None = None, *, encoding: str | None = "utf-8") -> Any:
-        """The bytes up to a NUL as str, or as bytes if encoding is None. ValueError when there is no NUL."""
+    def read_cstring(
+        self, address: int, /, max_length: int | None = None, *, encoding: str | None = "utf-8"
+    ) -> Any: ...
     def grow(self, delta: int, /) -> int: ...
 
 @final
@@ -312,8 +297,6 @@ class Tag:
 
 @final
 class Ref:
-    """A reference to something on a guest's heap: an i31, struct, array or exception. Opaque; compares by identity."""
-
     @property
     def heap_type(self) -> str: ...
     @property
@@ -323,8 +306,7 @@ class Ref:
     def i31(cls, value: int, store: Store, /) -> Ref: ...
 
 @final
-class WasiHost:
-    """What anywasm.Wasi (Python, policy) opens for one store; see wasi_type.c."""
+class WasiHost: ...
 
 # --- errors ---------------------------------------------------------------------------------------------------
 
@@ -355,5 +337,3 @@ class WasmException(WasmError):
     payload: tuple[Any, ...]
     frames: tuple[Frame, ...]
     def __init__(self, tag: Tag, *payload: Any) -> None: ...
-
-_: Final = None

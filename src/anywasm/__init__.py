@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run WebAssembly from Python: one API over WAMR and Wasmtime, at the cost of a Python call."""
+
+# Importing this takes a few milliseconds: the modules below import `typing` and the like, if at all, where they use it.
+
+from ._core import (
+    Caller,
+    CompileError,
+    Engine,
+    Exit,
+    Exports,
+    ExportType,
+    Frame,
+    Func,
+    FuncType,
+    Global,
+    GlobalType,
+    ImportType,
+    Instance,
+    LimitError,
+    LinkError,
+    Memory,
+    MemoryType,
+    Module,
+    Ref,
+    Store,
+    Table,
+    TableType,
+    Tag,
+    TagType,
+    Trap,
+    UnsupportedError,
+    ValType,
+    WasmError,
+    WasmException,
+    __version__,
+    wat2wasm,
+)
+from ._engines import EngineInfo, engines
+from ._host import pass_caller
+from ._linker import Linker
+from ._load import load
+from ._run import CompletedRun, run
+from ._wasi import Mount, Wasi
+
+__all__ = [
+    "Caller",
+    "CompileError",
+    "CompletedRun",
+    "Engine",
+    "EngineInfo",
+    "Exit",
+    "ExportType",
+    "Exports",
+    "Frame",
+    "Func",
+    "FuncType",
+    "Global",
+    "GlobalType",
+    "ImportType",
+    "Instance",
+    "LimitError",
+    "LinkError",
+    "Linker",
+    "Memory",
+    "MemoryType",
+    "Module",
+    "Mount",
+    "Ref",
+    "Store",
+    "Table",
+    "TableType",
+    "Tag",
+    "TagType",
+    "Trap",
+    "UnsupportedError",
+    "ValType",
+    "Wasi",
+    "WasmError",
+    "WasmException",
+    "__version__",
+    "engines",
+    "load",
+    "pass_caller",
+    "run",
+    "wat2wasm",
+]

@@ -1,0 +1,541 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `anywasm`, or `python -m anywasm`. What it promises (output, exit statuses) is in docs/cli.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from . import (
+    Engine,
+    Func,
+    FuncType,
+    LimitError,
+    LinkError,
+    Module,
+    Mount,
+    Trap,
+    Wasi,
+    WasmError,
+    WasmException,
+    __version__,
+    engines,
+    load,
+    run,
+    wat2wasm,
+)
+from ._linking import described
+from ._load import COMPILED_SUFFIX, as_module
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ._core import ExportType, Frame, ImportType, ValType
+
+# Exit statuses, where it is not the program's own.
+FAILED = 1  # no such file, no valid module, imports missing
+USAGE = 2
+OUT_OF_LIMITS = 124  # as timeout(1)
+TRAPPED = 128 + signal.SIGABRT  # as a shell tells of abort()
+
+
+class UsageError(Exception):
+    """The command line cannot be followed; argparse finds most of these itself."""
+
+
+# --- arguments ----------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="anywasm", description="Run WebAssembly, and look into it.")
+    top.add_argument("--version", action="version", version=f"anywasm {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = commands.add_parser(
+        "run",
+        help="run a WASI program, or call a function",
+        description="Run a WASI program in a sandbox. All that follows FILE belongs to the program.",
+        usage="anywasm run [OPTION ...] FILE [ARG ...]",
+    )
+    command.add_argument("--dir", action="append", default=[], type=mount, dest="mounts", metavar="HOST[::GUEST]",
+                         help="let it read and write a directory, under its own name or another")  # fmt: skip
+    command.add_argument("--ro-dir", action="append", default=[], type=read_only_mount, dest="mounts",
+                         metavar="HOST[::GUEST]", help="let it read a directory")  # fmt: skip
+    command.add_argument("--env", action="append", default=[], type=variable, metavar="NAME[=VALUE]",
+                         help="set an environment variable, or pass it on")  # fmt: skip
+    command.add_argument("--invoke", metavar="NAME",
+                         help="call this function with ARGs as its type wants them, and print its results")  # fmt: skip
+    command.add_argument("--timeout", type=seconds, metavar="SECONDS", help="stop it then")
+    command.add_argument("--fuel", type=count, metavar="N", help="stop it after so many instructions, about")
+    command.add_argument("--memory", type=size, metavar="BYTES", help="let its memory grow to so much; 64M, 1G")
+    add_engine(command)
+    add_file(command)
+    command.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG", help=argparse.SUPPRESS)
+    command.set_defaults(command=command_run)
+
+    command = commands.add_parser("inspect", help="show what a module imports, exports and consists of")
+    command.add_argument("--json", action="store_true", help="for programs")
+    add_engine(command)
+    add_file(command)
+    command.set_defaults(command=command_inspect)
+
+    command = commands.add_parser("validate", help="say nothing if modules are valid, else what is wrong with them")
+    add_engine(command)
+    command.add_argument("files", nargs="+", metavar="FILE", help='a module, binary or text; "-" is stdin')
+    command.set_defaults(command=command_validate)
+
+    command = commands.add_parser(
+        "compile",
+        help="compile a module ahead of time",
+        description="Compile a module ahead of time, for `anywasm run` and anywasm.load() with the same engine. "
+        f"They know it by its name, which ends in {COMPILED_SUFFIX}. It is machine code, to be trusted like a program.",
+    )
+    command.add_argument("-o", dest="out", metavar="OUT", help=f"default: FILE with the suffix {COMPILED_SUFFIX}")
+    command.add_argument("--interruptible", action="store_true", help="so that it can be run with --timeout")
+    command.add_argument("--fuel", action="store_true", help="so that it can be run with --fuel")
+    add_engine(command)
+    add_file(command)
+    command.set_defaults(command=command_compile)
+
+    command = commands.add_parser("wat2wasm", help="turn the text format into a binary")
+    command.add_argument("-o", dest="out", metavar="OUT", help='default: FILE with the suffix .wasm; "-" is stdout')
+    add_file(command)
+    command.set_defaults(command=command_wat2wasm)
+
+    command = commands.add_parser("engines", help="show the engines that are here, and what each can do")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(command=command_engines)
+    return top
+
+
+def add_engine(command: argparse.ArgumentParser) -> None:
+    names = [info.name for info in engines()]
+    command.add_argument("--engine", choices=names, help="instead of the default engine")
+
+
+def add_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help='a module, binary or text; "-" is stdin')
+
+
+def mount(text: str, *, writable: bool = True) -> tuple[str, Mount]:
+    host, _, guest = text.partition("::")
+    if not host:
+        raise argparse.ArgumentTypeError(f"{text!r}: the host's directory is missing")
+    return guest or host, Mount(host, writable=writable)
+
+
+def read_only_mount(text: str) -> tuple[str, Mount]:
+    return mount(text, writable=False)
+
+
+def variable(text: str) -> tuple[str, str]:
+    name, given, value = text.partition("=")
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text!r}: the name is missing")
+    if given:
+        return name, value
+    try:
+        return name, os.environ[name]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{name} is not set here: --env {name}=VALUE sets it") from None
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a positive number of seconds")
+    return value
+
+
+def count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, 0 or more")
+    return int(text)
+
+
+def size(text: str) -> int:
+    units = {"K": 10, "M": 20, "G": 30}
+    number, shift = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 0)
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected bytes, as in 1000000, 512K, 64M or 1G")
+    return int(number) << shift
+
+
+def source_of(file: str) -> Path | bytes:
+    """What Module takes: the path itself, or the bytes on stdin."""
+    return sys.stdin.buffer.read() if file == "-" else Path(file)
+
+
+# --- run ------------------------------------------------------------------------------------------------------
+
+
+def command_run(options: argparse.Namespace) -> int:
+    # Nothing of ours needs cleaning up while a program runs: Ctrl-C may end us at once, on any engine.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.stdout.flush()  # the program writes to the descriptor itself
+    if options.invoke is not None:
+        return invoke(options)
+    return run(
+        source_of(options.file),
+        options.args,
+        env=dict(options.env),
+        stdin="inherit",
+        mounts=dict(options.mounts),
+        timeout=options.timeout,
+        memory=options.memory,
+        fuel=options.fuel,
+        engine=options.engine,
+    ).returncode
+
+
+def invoke(options: argparse.Namespace) -> int:
+    name = options.invoke
+    instance = load(
+        source_of(options.file),
+        engine=options.engine,
+        wasi=Wasi(
+            args=[Path(options.file).name],
+            env=dict(options.env),
+            mounts=dict(options.mounts),
+            stdin="inherit",
+            stdout="inherit",
+            stderr="inherit",
+        ),
+        timeout=options.timeout,
+        memory=options.memory,
+        fuel=options.fuel,
+    )
+    function = instance.exports.get(name)
+    if not isinstance(function, Func):
+        names = ", ".join(export.name for export in instance.module.exports if export.kind == "func")
+        raise LinkError(f"it exports no function {name}; its functions: {names or 'none'}")
+    results = function(*parse_arguments(name, function.type, options.args))
+    for result in results if isinstance(results, tuple) else () if results is None else (results,):
+        print(result.hex() if isinstance(result, bytes) else result)
+    return 0
+
+
+def parse_arguments(name: str, type: FuncType, texts: Sequence[str]) -> list[object]:
+    if len(texts) != len(type.parameters):
+        raise UsageError(f"{name}: {type}: takes {len(type.parameters)} arguments, {len(texts)} given")
+    values = []
+    for position, (text, wanted) in enumerate(zip(texts, type.parameters, strict=True), 1):
+        try:
+            values.append(parse_value(text, wanted))
+        except ValueError as error:
+            raise UsageError(f"{name}: argument {position} ({wanted}): {error}") from None
+    return values
+
+
+def parse_value(text: str, wanted: ValType) -> object:
+    """A value of that type out of its text; ValueError says what was expected."""
+    kind = wanted.kind
+    if kind in ("i32", "i64"):
+        bits = int(kind[1:])
+        value = parse_integer(text, "an integer, as in 42, -1 or 0x2a")
+        if not -(1 << bits - 1) <= value < 1 << bits:
+            raise ValueError(f"{text} does not fit")
+        return value
+    if kind in ("f32", "f64"):
+        try:
+            return float.fromhex(text) if "0x" in text.lower() else float(text)
+        except (ValueError, OverflowError):
+            raise ValueError(f"expected a number, as in 1.5, 1e-3, inf, nan or 0x1.8p3, got {text!r}") from None
+    if kind == "v128":
+        value = parse_integer(text, "an integer of 128 bits, as in 0x2a")
+        if not 0 <= value < 1 << 128:
+            raise ValueError(f"{text} does not fit")
+        return value.to_bytes(16, "little")
+    if text == "null" and wanted.nullable:
+        return None
+    raise ValueError("only null can be given for a reference" if wanted.nullable else "references cannot be given")
+
+
+def parse_integer(text: str, expected: str) -> int:
+    for base in (0, 10):  # base 0 knows 0x, and refuses leading zeros
+        try:
+            return int(text, base)
+        except ValueError:
+            continue
+    raise ValueError(f"expected {expected}, got {text!r}")
+
+
+# --- inspect -----------------------------------------------------------------------------------------------------
+
+STANDARD_SECTIONS = frozenset(
+    (
+        "type",
+        "import",
+        "function",
+        "table",
+        "memory",
+        "tag",
+        "global",
+        "export",
+        "start",
+        "element",
+        "data count",
+        "code",
+        "data",
+    )
+)
+
+
+def command_inspect(options: argparse.Namespace) -> int:
+    module = outline(source_of(options.file), options.engine)
+    if options.json:
+        print_json(
+            {
+                "file": options.file,
+                "name": module.name,
+                "bytes": module_size(module),
+                "imports": [{"module": each.module, **as_json(each)} for each in module.imports],
+                "exports": [as_json(each) for each in module.exports],
+                "sections": [
+                    {"name": name, "offset": offset, "bytes": length, "custom": name not in STANDARD_SECTIONS}
+                    for name, offset, length in module.sections
+                ],
+            }
+        )
+        return 0
+    name = f", named {module.name}" if module.name is not None else ""
+    print(f"{options.file}: {module_size(module):,} bytes{name}")
+    imports = [(each.module, each.name, described(each.kind, each.type)) for each in module.imports]
+    show_table("imports", ("module", "name", "type"), imports)
+    show_table("exports", ("name", "type"), [(each.name, described(each.kind, each.type)) for each in module.exports])
+    show_table(
+        "sections",
+        ("name", "", ">offset", ">bytes"),
+        [
+            (name, "" if name in STANDARD_SECTIONS else "custom", f"{offset:#x}", f"{length:,}")
+            for name, offset, length in module.sections
+        ],
+    )
+    return 0
+
+
+def outline(source: Path | bytes, engine: str | None) -> Module:
+    """The module, for being looked at. Any engine that accepts it will do: the first are quick with big ones."""
+    names = [info.name for info in engines() if info.available] if engine is None else [engine]
+    for name in names[:-1]:
+        try:
+            return as_module(source, name)
+        except WasmError:
+            continue
+    return as_module(source, names[-1])
+
+
+def module_size(module: Module) -> int:
+    return max((offset + length for _, offset, length in module.sections), default=8)
+
+
+def as_json(item: ImportType | ExportType) -> dict[str, object]:
+    """An import or export as JSON has it: the type as text, and in parts."""
+    type = item.type
+    parts = {
+        name: jsonable(getattr(type, name))
+        for name in ("parameters", "results", "minimum", "maximum", "shared", "index", "element", "value", "mutable")
+        if hasattr(type, name)
+    }
+    return {"name": item.name, "kind": item.kind, "type": str(item.type), **parts}
+
+
+def jsonable(value: Any) -> object:
+    if isinstance(value, tuple):
+        return [str(each) for each in value]
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+# --- the others ------------------------------------------------------------------------------------------------------
+
+
+def command_validate(options: argparse.Namespace) -> int:
+    engine = Engine(options.engine)
+    status = 0
+    for file in options.files:
+        try:
+            Module.validate(source_of(file), engine)
+        except (WasmError, OSError) as error:
+            print_error(told(error, file))
+            status = FAILED
+    return status
+
+
+def command_compile(options: argparse.Namespace) -> int:
+    out = output_of(options, COMPILED_SUFFIX)
+    if not out.endswith(COMPILED_SUFFIX):
+        raise UsageError(f"-o {out}: compiled modules are known by their name, which ends in {COMPILED_SUFFIX}")
+    engine = Engine(options.engine, fuel=options.fuel, interruptible=options.interruptible)
+    write_file(out, as_module(source_of(options.file), engine).serialize())
+    return 0
+
+
+def command_wat2wasm(options: argparse.Namespace) -> int:
+    out = output_of(options, ".wasm")
+    if out == "-" and sys.stdout.isatty():
+        raise UsageError("a binary is not written to a terminal: use -o OUT")
+    source = source_of(options.file)
+    write_file(out, wat2wasm(source if isinstance(source, bytes) else source.read_bytes()))
+    return 0
+
+
+def output_of(options: argparse.Namespace, suffix: str) -> str:
+    if options.out is not None:
+        return str(options.out)
+    return "-" if options.file == "-" else os.fspath(Path(options.file).with_suffix(suffix))
+
+
+def write_file(path: str, data: bytes) -> None:
+    if path == "-":
+        sys.stdout.buffer.write(data)
+    else:
+        Path(path).write_bytes(data)
+
+
+def command_engines(options: argparse.Namespace) -> int:
+    infos = engines()
+    if options.json:
+        print_json(
+            [
+                {
+                    "name": info.name,
+                    "version": info.version,
+                    "available": info.available,
+                    "reason": info.reason,
+                    "capabilities": sorted(info.capabilities),
+                }
+                for info in infos
+            ]
+        )
+        return 0
+    here = [info for info in infos if info.available]
+    names = sorted(set().union(*(info.capabilities for info in here)))
+    show_table(
+        None,
+        ("capability", *(f"{info.name} {info.version}" for info in here)),
+        [(name, *("yes" if name in info.capabilities else "-" for info in here)) for name in names],
+    )
+    for info in infos:
+        if not info.available:
+            print(f"{info.name} is not available: {info.reason}")
+    return 0
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def print_json(value: object) -> None:
+    import json
+
+    print(json.dumps(value, indent=2))
+
+
+def show_table(title: str | None, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: with lines and colour on a terminal, else aligned text. A heading that begins with ">" aligns right."""
+    if not rows:
+        return
+    columns = [(text.removeprefix(">"), text.startswith(">")) for text in heading]
+    if sys.stdout.isatty():
+        show_rich_table(title, columns, rows)
+        return
+    widths = [max(map(len, column)) for column in zip([text for text, _ in columns], *rows, strict=True)]
+    if title:
+        print(f"\n{title}")
+    for row in ([text for text, _ in columns], *rows):
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, (_, right) in zip(row, widths, columns, strict=True)
+        ]
+        print(("  " if title else "") + "  ".join(cells).rstrip())
+
+
+def show_rich_table(title: str | None, columns: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, header_style="bold cyan")
+    for text, right in columns:
+        table.add_column(text, justify="right" if right else "left", overflow="fold")
+    styles = {"yes": "green", "-": "dim"}
+    for row in rows:
+        table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
+    Console().print(table)
+
+
+def print_error(message: str) -> None:
+    try:
+        sys.stdout.flush()
+        print(f"anywasm: error: {message}", file=sys.stderr)
+    except BrokenPipeError:
+        pass  # nobody reads it
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+class Failure(NamedTuple):
+    status: int
+    message: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Follow the command line; the exit status."""
+    try:
+        options = parser().parse_args(arguments)
+        try:
+            status: int = options.command(options)
+        except (UsageError, WasmError, OSError, MemoryError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            failure = failure_of(error, getattr(options, "file", ""))
+            print_error(failure.message)
+            status = failure.status
+        sys.stdout.flush()
+    except BrokenPipeError:
+        die_of(signal.SIGPIPE)
+    except KeyboardInterrupt:
+        die_of(signal.SIGINT)
+    return status & 0xFF
+
+
+def failure_of(error: Exception, file: str) -> Failure:
+    if isinstance(error, UsageError):
+        return Failure(USAGE, str(error))
+    if isinstance(error, (Trap, WasmException)):
+        frames = "".join(f"\n  {frame_text(frame)}" for frame in error.frames[:50])
+        return Failure(TRAPPED, f"{file}: {'trap: ' if isinstance(error, Trap) else ''}{error}{frames}")
+    if isinstance(error, LimitError):
+        return Failure(OUT_OF_LIMITS, told(error, file))
+    return Failure(FAILED, told(error, file))
+
+
+def told(error: Exception, file: str) -> str:
+    """What to say about an error that has to do with *file*."""
+    if isinstance(error, OSError):
+        return f"{error.filename or file}: {error.strerror or error}"
+    return f"{file}: {error}" if str(error) else f"{file}: {type(error).__name__}"
+
+
+def frame_text(frame: Frame) -> str:
+    place = frame.module_name or "module"
+    if frame.module_offset is not None:
+        place += f"+{frame.module_offset:#x}"
+    return f"in {frame.function_name or f'function[{frame.function_index}]'} ({place})"
+
+
+def die_of(number: signal.Signals) -> NoReturn:
+    """End as whatever started us expects of a program that a signal ended."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)  # the signal is blocked

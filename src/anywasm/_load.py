@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`anywasm.load`, the one-liner; and how what is given to it, to `run` and on the command line becomes a Module."""
+
+from __future__ import annotations
+
+import os
+
+from ._core import Engine, Instance, Module, Store
+from ._linking import WASI
+from ._wasi import Wasi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from ._core import _Imports, _ModuleSource
+
+COMPILED_SUFFIX = ".cwasm"
+
+
+def load(
+    source: Module | _ModuleSource,
+    imports: _Imports | None = None,
+    *,
+    engine: Engine | str | None = None,
+    store: Store | None = None,
+    wasi: Wasi | None = None,
+    memory: int | None = None,
+    table_elements: int | None = None,
+    fuel: int | None = None,
+    timeout: float | None = None,
+) -> Instance:
+    """Compile *source*, make a store for it and bring it to life there: from a file to a call in one line::
+
+        anywasm.load("add.wasm").exports.add(1, 2)
+
+    source: a path, a binary as bytes, text (WAT), or a Module. A path that ends in ``.cwasm`` is a module that
+      ``anywasm compile`` or ``Module.serialize`` made: machine code, to be trusted like a shared library.
+    imports: ``{module: {name: object}}``, as for :class:`Instance`.
+    engine: an Engine or the name of one; None is the default engine.
+    store: where to live, instead of a new store; then the limits and WASI are the store's.
+    wasi: what a module that imports WASI gets. None lets it write to the process's stdout and stderr, and nothing else.
+    memory, table_elements, fuel, timeout: limits of the new store, as for :class:`Store`.
+
+    The ``_initialize`` function of a reactor (a library with WASI) has been called when this returns.
+
+    Raises CompileError, LinkError, and whatever the module's start function does.
+    """
+    if store is not None:
+        for name, value in (
+            ("engine", engine),
+            ("wasi", wasi),
+            ("memory", memory),
+            ("table_elements", table_elements),
+            ("fuel", fuel),
+            ("timeout", timeout),
+        ):
+            if value is not None:
+                raise TypeError(f"load(): {name} and store exclude each other: the store has its own")
+        engine = store.engine
+    module = as_module(source, engine, fuel=fuel, timeout=timeout)
+    if store is None:
+        if wasi is None and imports_wasi(module):
+            wasi = Wasi(stdout="inherit", stderr="inherit")
+        store = Store(
+            module.engine, wasi=wasi, memory=memory, table_elements=table_elements, fuel=fuel, timeout=timeout
+        )
+    instance = Instance(module, imports, store)
+    initialize(instance)
+    return instance
+
+
+def as_module(
+    source: Module | _ModuleSource,
+    engine: Engine | str | None,
+    *,
+    fuel: int | None = None,
+    timeout: float | None = None,
+) -> Module:
+    """Compile *source*, unless it is a Module, with an engine that can hold these limits."""
+    if isinstance(source, Module):
+        made_by = source.engine
+        if engine is not None and engine is not made_by and engine != made_by.name:
+            name = engine if isinstance(engine, str) else engine.name
+            raise ValueError(f"the module was compiled by another engine object ({made_by.name}) than engine ({name})")
+        return source
+    if isinstance(engine, str) or (engine is None and (fuel is not None or timeout is not None)):
+        engine = Engine(engine, fuel=fuel is not None, interruptible=timeout is not None)
+    if is_compiled(source):
+        with open(source, "rb") as file:
+            return Module.deserialize(file.read(), engine)
+    return Module(source, engine)
+
+
+def is_compiled(source: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Is this the path of a serialized module? By its name alone: no content shall make us run machine code."""
+    return is_path(source) and os.fspath(source).endswith(COMPILED_SUFFIX)
+
+
+def is_path(source: object) -> TypeGuard[str | os.PathLike[str]]:
+    """As Module sees it: a str with a parenthesis is text."""
+    return isinstance(source, os.PathLike) or (isinstance(source, str) and "(" not in source)
+
+
+def imports_wasi(module: Module) -> bool:
+    return any(wanted.module == WASI for wanted in module.imports)
+
+
+def initialize(instance: Instance) -> None:
+    """Call what a reactor has to have called first."""
+    exports = instance.exports
+    if "_initialize" in exports and "_start" not in exports:
+        exports["_initialize"]()
