@@ -29,7 +29,8 @@ typedef struct core_state {
     PyObject *valtypes;  // dict: the four bytes of an aw_valtype as int -> ValType
 
     // The engines that calls without one mean (engine.c)
-    PyObject *default_engines;  // dict: name -> Engine
+    PyObject *default_engines;  // dict: repr of an Engine -> the Engine of those settings that the process shares
+    const aw_engine_api *default_api;  // the engine that was chosen for calls without one, NULL until the first
 } core_state;
 
 extern PyType_Spec ValType_spec, FuncType_spec, MemoryType_spec, TableType_spec, GlobalType_spec, TagType_spec,

@@ -11,6 +11,7 @@ typedef struct {
     uint64_t capabilities;  // of this engine as configured
     aw_config config;
     const char *version;    // lives as long as the process
+    PyObject *library;      // owned bytes: where the engine's library lies, or NULL
     PyObject *weakrefs;
 } EngineObject;
 
@@ -24,7 +25,18 @@ int engine_convert(core_state *state, PyObject *object, EngineObject **out);
 // UnsupportedError naming the engine, the feature and an engine that has it. Returns NULL.
 PyObject *engine_raise_unsupported(core_state *state, const aw_engine_api *api, uint64_t capability, const char *what);
 
-// Module functions, listed by module.c: `engine_list()` and `wat2wasm(text, engine=None)`; *module* is the extension module.
+// The exception of a failed engine call about a module; clears the error. *origin* is where the module came from, a str for
+// the message, or NULL. Returns NULL.
+PyObject *engine_raise(EngineObject *self, aw_error *error, PyObject *origin);
+
+// The text format to binary, by this engine or, if it cannot, by any that can: new bytes.
+PyObject *engine_wat2wasm(EngineObject *self, const char *text, Py_ssize_t length, PyObject *origin);
+
+// The settings that compiled code depends on, as text for people and for comparison: new str such as "Engine('wamr', fuel=True)".
+PyObject *engine_code_settings(EngineObject *self);
+
+// Module functions, which module.c adds to the module: `engine_list()` and `wat2wasm(text, engine=None)`; *module* is the
+// extension module.
 extern PyMethodDef engine_functions[];
 
 static inline bool engine_has(const EngineObject *engine, uint64_t capability)
