@@ -131,6 +131,9 @@ static bool valtype_parse(const char *text, aw_valtype *out)
 // The name most like *text*: a new string, or NULL with an exception; empty if nothing is near.
 static PyObject *valtype_near(PyObject *text)
 {
+    if (PyUnicode_GET_LENGTH(text) > 40) {  // no slip of the finger
+        return PyUnicode_FromString("");
+    }
     PyObject *names = PyList_New(0), *difflib = PyImport_ImportModule("difflib"), *near = NULL;
     int status = names != NULL && difflib != NULL ? 0 : -1;
     for (int i = AW_I32; status == 0 && i < (int)AW_V128 + HEAP_COUNT; i++) {
@@ -162,7 +165,7 @@ static int valtype_error(PyObject *object, const char *where)
     PyObject *near = valtype_near(object);
     if (near != NULL) {
         PyErr_Format(PyExc_ValueError,
-                     "%sunknown value type %R%U: there are i32, i64, f32, f64, v128, funcref, externref, exnref, anyref, "
+                     "%sunknown value type %.80R%U: there are i32, i64, f32, f64, v128, funcref, externref, exnref, anyref, "
                      "eqref, i31ref, structref, arrayref, and forms such as (ref null func)",
                      where, object, near);
         Py_DECREF(near);
