@@ -32,31 +32,6 @@ enum { CAPABILITY_COUNT = sizeof(capability_names) / sizeof(capability_names[0])
 // The capabilities that are features of modules, which `disable` can name: the first ones, up to bulk memory.
 #define FEATURES ((AW_CAP(BULK_MEMORY) << 1) - 1)
 
-// What builds on what: disabling the second disables the first.
-static const struct {
-    uint64_t feature, needs;
-} feature_needs[] = {
-    {AW_CAP(RELAXED_SIMD), AW_CAP(SIMD)},
-    {AW_CAP(THREADS), AW_CAP(BULK_MEMORY)},
-    {AW_CAP(REFERENCE_TYPES), AW_CAP(BULK_MEMORY)},
-    {AW_CAP(FUNCTION_REFERENCES), AW_CAP(REFERENCE_TYPES)},
-    {AW_CAP(EXCEPTIONS), AW_CAP(REFERENCE_TYPES)},
-    {AW_CAP(GC), AW_CAP(FUNCTION_REFERENCES)},
-};
-
-static uint64_t disable_dependents(uint64_t disabled)
-{
-    for (uint64_t before = 0; before != disabled;) {
-        before = disabled;
-        for (size_t i = 0; i < sizeof(feature_needs) / sizeof(feature_needs[0]); i++) {
-            if ((disabled & feature_needs[i].needs) != 0) {
-                disabled |= feature_needs[i].feature;
-            }
-        }
-    }
-    return disabled;
-}
-
 static const char *capability_name(uint64_t bit)
 {
     for (int i = 0; i < CAPABILITY_COUNT; i++) {
@@ -414,7 +389,6 @@ static int disable_convert(PyObject *object, uint64_t *out)
         *out |= bit;
     }
     Py_DECREF(names);
-    *out = disable_dependents(*out);
     return 0;
 }
 
@@ -605,7 +579,7 @@ PyDoc_STRVAR(Engine_doc,
              "parallel_compilation: bool, compile a module on all processors.\n"
              "nan_canonicalization: bool, every NaN that arithmetic makes has the same bits.\n"
              "max_wasm_stack: int, bytes of stack for Wasm code; None is the engine's default.\n"
-             "disable: names of features that modules must not use, such as 'simd'; what builds on one is disabled, too.\n\n"
+             "disable: names of features that modules must not use, such as 'simd'; what builds on one goes with it.\n\n"
              "Raises ValueError for an unknown name, and UnsupportedError for an engine that is not installed or a setting\n"
              "that it lacks. Modules and stores made with the same Engine object fit each other.");
 
