@@ -194,9 +194,8 @@ static int source_check_compiled(source *self)
 }
 
 // Bytes that begin as a binary module: is the header right?
-static int source_check_header(const source *self, EngineObject *engine)
+static int source_check_header(const source *self, core_state *state)
 {
-    core_state *state = state_of((PyObject *)engine);
     const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(self->bytes);
     Py_ssize_t length = PyBytes_GET_SIZE(self->bytes);
     if (length < 8) {
@@ -204,15 +203,7 @@ static int source_check_header(const source *self, EngineObject *engine)
     }
     unsigned version = bytes[4] | (unsigned)bytes[5] << 8, layer = bytes[6] | (unsigned)bytes[7] << 8;
     if (layer == 1) {
-        PyObject *text = self->origin != NULL ? PyUnicode_FromFormat("%U: this is a component, not a module", self->origin)
-                                              : PyUnicode_FromString("this is a component, not a module");
-        PyObject *bytes_text = text != NULL ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
-        if (bytes_text != NULL) {
-            engine_raise_unsupported(state, engine->api, AW_CAP(COMPONENTS), PyBytes_AS_STRING(bytes_text));
-        }
-        Py_XDECREF(text);
-        Py_XDECREF(bytes_text);
-        return -1;
+        return source_error(self, state->CompileError, "this is a component, not a module");
     }
     if (layer != 0 || version != 1) {
         return source_error(self, state->CompileError, "unknown binary version %u: modules have version 1",
@@ -231,7 +222,7 @@ static int source_prepare(source *self, EngineObject *engine)
         return source_error(self, state->CompileError, "the module is empty (0 bytes)");
     }
     if (memcmp(bytes, wasm_header, length < 4 ? (size_t)length : 4) == 0) {
-        return source_check_header(self, engine);
+        return source_check_header(self, state);
     }
     if (length >= 8 && memcmp(bytes, compiled_magic, 8) == 0) {
         return source_check_compiled(self);
