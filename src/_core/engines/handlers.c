@@ -45,7 +45,7 @@ static struct {
 #define IN_HANDLERS _Thread_local __attribute__((tls_model("initial-exec")))
 
 static IN_HANDLERS handlers_function engine_handler;
-static IN_HANDLERS const char *foreign_runs;  // the stack address of the `front` that called the foreign handler
+static IN_HANDLERS const char *others_run;  // the stack address of the `front` that called another's handler
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;  // of everything but the handler itself
 
@@ -79,10 +79,7 @@ static void default_action(int number, const siginfo_t *info)
 static void call_foreign(action foreign, int number, siginfo_t *info, void *context)
 {
     bool is_sent = info->si_code <= 0;
-    // A foreign handler that raises the signal again, once it has put back what it found (us), means the default action.
-    const char *here = __builtin_frame_address(0);
-    bool again = foreign_runs != NULL && here < foreign_runs && foreign_runs - here < 65536;
-    if (foreign == NULL || again || (!(foreign->sa_flags & SA_SIGINFO) && foreign->sa_handler == SIG_DFL)) {
+    if (foreign == NULL) {
         default_action(number, info);
         return;
     }
@@ -108,34 +105,45 @@ static void call_foreign(action foreign, int number, siginfo_t *info, void *cont
         sigaddset(&mask, number);
     }
     pthread_sigmask(SIG_SETMASK, &mask, NULL);  // the return from the handler sets it back
-    const char *outer = foreign_runs;
-    foreign_runs = here;
     if (foreign->sa_flags & SA_SIGINFO) {
         foreign->sa_sigaction(number, info, context);
     }
     else {
         foreign->sa_handler(number);
     }
-    foreign_runs = outer;
+    struct sigaction now = {.sa_handler = SIG_IGN};
+    if (is_sent && sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+        default_action(number, info);  // it wants the signal to come once more, and only a fault does so by itself
+    }
 }
 
 static void front(int number, siginfo_t *info, void *context)
 {
     int i = index_of(number);
-    if (info->si_code > 0) {  // a fault, not sent by somebody
-        if (engine_handler != NULL) {
-            engine_handler(number, info, context);  // does not return if it was its
-        }
-        action below = atomic_load(&table[i].below);
-        if (below != NULL) {
-            mcontext_t before = ((ucontext_t *)context)->uc_mcontext;
-            below->sa_sigaction(number, info, context);
-            if (memcmp(&before, &((ucontext_t *)context)->uc_mcontext, sizeof(before)) != 0) {
-                return;
-            }
-        }
+    bool is_fault = info->si_code > 0;  // not sent by somebody
+    if (is_fault && engine_handler != NULL) {
+        engine_handler(number, info, context);  // does not return if it was its
     }
-    call_foreign(atomic_load(&table[i].foreign), number, info, context);
+    // A handler that raises the signal again, once it has put back what it found (us), means the default action. One
+    // that left by longjmp does not count: the stack is back where it was.
+    const char *here = __builtin_frame_address(0);
+    if (others_run != NULL && here < others_run && others_run - here < 65536) {
+        default_action(number, info);
+        return;
+    }
+    const char *outer = others_run;
+    others_run = here;
+    action below = atomic_load(&table[i].below);
+    bool handled = false;
+    if (is_fault && below != NULL) {
+        mcontext_t before = ((ucontext_t *)context)->uc_mcontext;
+        below->sa_sigaction(number, info, context);
+        handled = memcmp(&before, &((ucontext_t *)context)->uc_mcontext, sizeof(before)) != 0;
+    }
+    if (!handled) {
+        call_foreign(atomic_load(&table[i].foreign), number, info, context);
+    }
+    others_run = outer;
 }
 
 // --- whose handler is it? -------------------------------------------------------------------------------------
@@ -171,8 +179,11 @@ static bool is_engines_action(action it)
 
 static bool same_action(action a, action b)
 {
-    return a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags &&
-           memcmp(&a->sa_mask, &b->sa_mask, sizeof(sigset_t)) == 0;
+    bool same = a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags;
+    for (int i = 1; same && i < NSIG; i++) {  // not memcmp: the C library leaves parts of what sigaction() tells undefined
+        same = sigismember(&a->sa_mask, i) == sigismember(&b->sa_mask, i);
+    }
+    return same;
 }
 
 // The kept copy of *it*; NULL for the default action, and where there is no memory.
@@ -359,7 +370,7 @@ void handlers_restore(const handlers_saved *saved, handlers_change change)
                 table[i].displaced = table[i].foreign;
                 table[i].is_displaced = true;
             }
-            table[i].foreign = keep(&top);
+            table[i].foreign = is_front(&top) ? NULL : keep(&top);
         }
         if (changed) {
             put_on_top(i);
