@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+# Finds the source of WAMR and defines the static library `anywasm_wamr`: WAMR's loader and, through our
+# src/_core/engines/wamr_interp.c, its fast interpreter. WAMR's own CMake files are not used. README.md tells why
+# these settings, and what is changed in the copies that are compiled.
+
+set(ANYWASM_SIMDE_INCLUDE "" CACHE PATH "Folder that has simde/wasm/simd128.h, for vector instructions in WAMR")
+
+# --- the source ----------------------------------------------------------------------------------------------
+
+function(anywasm_find_wamr result)
+  if(ANYWASM_WAMR_SOURCE)
+    set(source ${ANYWASM_WAMR_SOURCE})
+    set(origin "ANYWASM_WAMR_SOURCE is not a checkout of WAMR")
+  elseif(EXISTS ${CMAKE_CURRENT_LIST_DIR}/wamr/core)  # a source distribution carries it there
+    set(source ${CMAKE_CURRENT_LIST_DIR}/wamr)
+    set(origin "third-party/wamr is incomplete")
+  else()
+    find_program(ANYWASM_CARGO cargo HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
+    if(NOT ANYWASM_CARGO)
+      message(FATAL_ERROR
+        "cargo was not found, which fetches the source of the embedded engine WAMR. Install Rust's cargo (1.85 or newer; "
+        "no Rust is compiled), or set -DANYWASM_WAMR_SOURCE=DIR to a checkout of WAMR 2.4.3, or build without it by "
+        "-DANYWASM_WAMR=OFF.")
+    endif()
+    execute_process(
+      COMMAND ${ANYWASM_CARGO} metadata --locked --format-version 1 --manifest-path ${CMAKE_CURRENT_LIST_DIR}/Cargo.toml
+      OUTPUT_VARIABLE metadata ERROR_VARIABLE complaint RESULT_VARIABLE status)
+    if(NOT status EQUAL 0)
+      message(FATAL_ERROR
+        "cargo could not fetch the source of WAMR:\n${complaint}\nCheck the network and that cargo is 1.85 or newer, or set "
+        "-DANYWASM_WAMR_SOURCE=DIR to a checkout of WAMR 2.4.3.")
+    endif()
+    string(REGEX MATCH "\"manifest_path\":\"([^\"]*/wamrx-sys-[^/\"]*)/Cargo.toml\"" ignored "${metadata}")
+    set(source ${CMAKE_MATCH_1}/wasm-micro-runtime)
+    set(origin "the crate wamrx-sys lacks it")
+  endif()
+  if(NOT EXISTS ${source}/core/iwasm/interpreter/wasm_interp_fast.c)
+    message(FATAL_ERROR "no source of WAMR in ${source}: core/iwasm/interpreter/wasm_interp_fast.c is missing (${origin})")
+  endif()
+  set(${result} ${source} PARENT_SCOPE)
+endfunction()
+
+anywasm_find_wamr(WAMR_SOURCE)
+message(STATUS "WAMR: ${WAMR_SOURCE}")
+
+# A changed copy of a file: each pair is a text that must stand in it exactly once, and what replaces it.
+function(anywasm_change_wamr file result)
+  file(READ ${WAMR_SOURCE}/core/iwasm/${file} text)
+  set(pairs ${ARGN})
+  while(pairs)
+    list(POP_FRONT pairs from to)
+    string(FIND "${text}" "${from}" first)
+    string(FIND "${text}" "${from}" last REVERSE)
+    if(first EQUAL -1 OR NOT first EQUAL last)
+      message(FATAL_ERROR "${file} of WAMR in ${WAMR_SOURCE} is not that of 2.4.3: expected once: ${from}")
+    endif()
+    string(REPLACE "${from}" "${to}" text "${text}")
+  endwhile()
+  get_filename_component(name ${file} NAME)
+  set(copy ${CMAKE_CURRENT_BINARY_DIR}/wamr/changed_${name})
+  set(written "")
+  if(EXISTS ${copy})
+    file(READ ${copy} written)
+  endif()
+  if(NOT written STREQUAL text)  # else nothing would be compiled anew
+    file(WRITE ${copy} "${text}")
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${WAMR_SOURCE}/core/iwasm/${file})
+  set(${result} ${copy} PARENT_SCOPE)
+endfunction()
+
+# --- vector instructions ---------------------------------------------------------------------------------------
+
+if(NOT ANYWASM_SIMDE_INCLUDE)
+  if(Python_EXECUTABLE)  # the package simde-py carries them
+    execute_process(
+      COMMAND ${Python_EXECUTABLE} -c "import simde_py; print(simde_py.get_include(), end='')"
+      OUTPUT_VARIABLE ANYWASM_SIMDE_HINT ERROR_QUIET)
+  endif()
+  find_path(ANYWASM_SIMDE_FOUND simde/wasm/simd128.h HINTS ${ANYWASM_SIMDE_HINT})
+elseif(EXISTS ${ANYWASM_SIMDE_INCLUDE}/simde/wasm/simd128.h)
+  set(ANYWASM_SIMDE_FOUND ${ANYWASM_SIMDE_INCLUDE})
+else()
+  message(FATAL_ERROR "ANYWASM_SIMDE_INCLUDE: ${ANYWASM_SIMDE_INCLUDE} has no simde/wasm/simd128.h")
+endif()
+if(ANYWASM_SIMDE_FOUND)
+  set(WAMR_SIMD 1)
+  message(STATUS "SIMDe: ${ANYWASM_SIMDE_FOUND}")
+else()
+  set(WAMR_SIMD 0)
+  message(STATUS "SIMDe: not found, so WAMR gets no vector instructions (pip install simde-py, or -DANYWASM_SIMDE_INCLUDE=DIR)")
+endif()
+
+# --- the changes -------------------------------------------------------------------------------------------------
+
+# wamr_interp.c includes this and defines what the names mean that are put in here.
+anywasm_change_wamr(interpreter/wasm_interp_fast.c WAMR_INTERPRETER
+  # References to functions are numbers of the store's, not of the instance's, so that instances can share tables.
+  "PUSH_I32(func_idx)"
+  "PUSH_I32(anywasm_function_reference(module, func_idx))"
+  "/* always call module own functions */
+                cur_func = module->e->functions + fidx"
+  "cur_func = anywasm_referenced_function(module, fidx)"
+  # Imported functions are called through what is attached to them, not through a list by their index.
+  "native_func_pointer = module_inst->import_func_ptrs[cur_func_index]"
+  "native_func_pointer = cur_func"
+  # Fuel is counted by the store.
+  "#define CHECK_INSTRUCTION_LIMIT() (void)0"
+  "#define CHECK_INSTRUCTION_LIMIT() ANYWASM_COUNT_INSTRUCTION()")
+
+# The loader knows modules and exports by name that are special to WAMR's own tools. Here no name is special.
+anywasm_change_wamr(interpreter/wasm_loader.c WAMR_LOADER
+  "if (!strcmp(\"spectest\", sub_module_name)) {
+        const uint32" "if (false) {
+        const uint32"
+  "if (!strcmp(\"spectest\", sub_module_name)) {
+        uint32" "if (false) {
+        uint32"
+  "else if (!strcmp(\"foo\", sub_module_name))" "else if (false)"
+  "if (!strcmp(export->name, \"__heap_base\"))" "if (false)"
+  "static void **handle_table" "static _Thread_local void **handle_table"
+  # Memories keep pages of 64 KiB, also where the module never grows them: the host may.
+  "if (!module->possible_memory_grow)" "if (false)")
+
+# --- the library -------------------------------------------------------------------------------------------------
+
+if(APPLE)
+  set(WAMR_PLATFORM darwin)
+  set(WAMR_PLATFORM_MACRO BH_PLATFORM_DARWIN)
+else()
+  set(WAMR_PLATFORM linux)
+  set(WAMR_PLATFORM_MACRO BH_PLATFORM_LINUX)
+endif()
+
+set(WAMR_SOURCES
+  ${WAMR_LOADER}
+  ${WAMR_SOURCE}/core/iwasm/common/wasm_loader_common.c
+  ${WAMR_SOURCE}/core/shared/utils/bh_bitmap.c
+  ${WAMR_SOURCE}/core/shared/utils/bh_common.c
+  ${WAMR_SOURCE}/core/shared/utils/bh_leb128.c
+  ${WAMR_SOURCE}/core/shared/utils/bh_list.c)
+set(WAMR_OURS
+  src/_core/engines/wamr_platform.c
+  src/_core/engines/wamr_instance.c
+  src/_core/engines/wamr_run.c)
+add_library(anywasm_wamr STATIC ${WAMR_SOURCES} ${WAMR_OURS})
+
+# The interpreter, three times: for code that runs freely, that can be interrupted, and that also counts fuel.
+foreach(checks RANGE 2)
+  add_library(anywasm_wamr_interp_${checks} OBJECT src/_core/engines/wamr_interp.c)
+  target_compile_definitions(anywasm_wamr_interp_${checks} PRIVATE ANYWASM_CHECKS=${checks})
+  target_sources(anywasm_wamr PRIVATE $<TARGET_OBJECTS:anywasm_wamr_interp_${checks}>)
+  list(APPEND WAMR_PARTS anywasm_wamr_interp_${checks})
+endforeach()
+
+set(WAMR_INCLUDES
+  ${WAMR_SOURCE}/core
+  ${WAMR_SOURCE}/core/iwasm/include
+  ${WAMR_SOURCE}/core/iwasm/common
+  ${WAMR_SOURCE}/core/iwasm/interpreter
+  ${WAMR_SOURCE}/core/shared/utils
+  ${WAMR_SOURCE}/core/shared/mem-alloc
+  ${WAMR_SOURCE}/core/shared/platform/${WAMR_PLATFORM}
+  ${WAMR_SOURCE}/core/shared/platform/include)
+
+set(WAMR_DEFINITIONS
+  _GNU_SOURCE
+  ${WAMR_PLATFORM_MACRO}
+  BH_MALLOC=wasm_runtime_malloc
+  BH_FREE=wasm_runtime_free
+  BH_LOG=anywasm_wamr_log
+  WASM_ENABLE_INTERP=1
+  WASM_ENABLE_FAST_INTERP=1
+  WASM_DISABLE_HW_BOUND_CHECK=0
+  WASM_DISABLE_STACK_HW_BOUND_CHECK=1
+  WASM_DISABLE_WRITE_GS_BASE=1
+  WASM_DISABLE_WAKEUP_BLOCKING_OP=1
+  WASM_ENABLE_BULK_MEMORY=1
+  WASM_ENABLE_BULK_MEMORY_OPT=1
+  WASM_ENABLE_REF_TYPES=1
+  WASM_ENABLE_CALL_INDIRECT_OVERLONG=1
+  WASM_ENABLE_TAIL_CALL=1
+  WASM_ENABLE_EXTENDED_CONST_EXPR=1
+  WASM_ENABLE_SHARED_MEMORY=1
+  WASM_ENABLE_THREAD_MGR=0
+  WASM_ENABLE_MULTI_MODULE=0
+  WASM_ENABLE_SHRUNK_MEMORY=0
+  WASM_ENABLE_QUICK_AOT_ENTRY=0
+  WASM_ENABLE_SIMD=${WAMR_SIMD}
+  WASM_ENABLE_SIMDE=${WAMR_SIMD}
+  WASM_HAVE_MREMAP=1)
+
+set_source_files_properties(${WAMR_SOURCES} src/_core/engines/wamr_interp.c PROPERTIES COMPILE_OPTIONS -w)
+set_source_files_properties(${WAMR_OURS} PROPERTIES
+  COMPILE_OPTIONS "-Wall;-Wextra;$<$<BOOL:${ANYWASM_WARNINGS_ARE_ERRORS}>:-Werror>")
+
+foreach(part anywasm_wamr ${WAMR_PARTS})
+  target_include_directories(${part} SYSTEM PUBLIC ${WAMR_INCLUDES})
+  target_include_directories(${part} SYSTEM PRIVATE
+    ${CMAKE_CURRENT_BINARY_DIR}/wamr  # the changed copies
+    $<$<BOOL:${WAMR_SIMD}>:${ANYWASM_SIMDE_FOUND}>)
+  target_compile_definitions(${part} PUBLIC ${WAMR_DEFINITIONS})  # public: the headers' structs depend on them
+  # Aliasing: the interpreter reads its operand stack as any type. Sections: the linker drops what nobody calls.
+  target_compile_options(${part} PRIVATE
+    -fno-strict-aliasing -ffunction-sections -fdata-sections $<$<NOT:$<CONFIG:Debug>>:-O2>)
+  set_target_properties(${part} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden C_STANDARD 11 C_EXTENSIONS ON)
+endforeach()
+target_link_libraries(anywasm_wamr PUBLIC m)
+if(NOT APPLE)
+  target_link_options(anywasm_wamr INTERFACE -Wl,--gc-sections)
+endif()
