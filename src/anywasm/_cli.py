@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -29,13 +30,15 @@ from . import (
     wat2wasm,
 )
 from ._linking import described
-from ._load import COMPILED_SUFFIX, as_module
+from ._load import as_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
     from ._core import ExportType, Frame, ImportType, ValType
+
+COMPILED_SUFFIX = ".cwasm"  # Module knows compiled modules by it
 
 # Exit statuses, where it is not the program's own.
 FAILED = 1  # no such file, no valid module, imports missing
@@ -220,7 +223,7 @@ def invoke(options: argparse.Namespace) -> int:
         raise LinkError(f"it exports no function {name}; its functions: {names or 'none'}")
     results = function(*parse_arguments(name, function.type, options.args))
     for result in results if isinstance(results, tuple) else () if results is None else (results,):
-        print(result.hex() if isinstance(result, bytes) else result)
+        print(f"{int.from_bytes(result, 'little'):#034x}" if isinstance(result, bytes) else result)
     return 0
 
 
@@ -246,10 +249,7 @@ def parse_value(text: str, wanted: ValType) -> object:
             raise ValueError(f"{text} does not fit")
         return value
     if kind in ("f32", "f64"):
-        try:
-            return float.fromhex(text) if "0x" in text.lower() else float(text)
-        except (ValueError, OverflowError):
-            raise ValueError(f"expected a number, as in 1.5, 1e-3, inf, nan or 0x1.8p3, got {text!r}") from None
+        return parse_float(text, kind)
     if kind == "v128":
         value = parse_integer(text, "an integer of 128 bits, as in 0x2a")
         if not 0 <= value < 1 << 128:
@@ -258,6 +258,18 @@ def parse_value(text: str, wanted: ValType) -> object:
     if text == "null" and wanted.nullable:
         return None
     raise ValueError("only null can be given for a reference" if wanted.nullable else "references cannot be given")
+
+
+def parse_float(text: str, kind: str) -> float:
+    try:
+        value = float.fromhex(text) if "0x" in text.lower() else float(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected a number, as in 1.5, 1e-3, inf, nan or 0x1.8p3, got {text!r}") from None
+    try:
+        struct.pack("<f" if kind == "f32" else "<d", value)
+    except OverflowError:
+        raise ValueError(f"{text} does not fit") from None
+    return value
 
 
 def parse_integer(text: str, expected: str) -> int:
@@ -307,8 +319,8 @@ def command_inspect(options: argparse.Namespace) -> int:
             }
         )
         return 0
-    name = f", named {module.name}" if module.name is not None else ""
-    print(f"{options.file}: {module_size(module):,} bytes{name}")
+    name = f", named {printable(module.name)}" if module.name is not None else ""
+    print(f"{printable(options.file)}: {module_size(module):,} bytes{name}")
     imports = [(each.module, each.name, described(each.kind, each.type)) for each in module.imports]
     show_table("imports", ("module", "name", "type"), imports)
     show_table("exports", ("name", "type"), [(each.name, described(each.kind, each.type)) for each in module.exports])
@@ -324,14 +336,15 @@ def command_inspect(options: argparse.Namespace) -> int:
 
 
 def outline(source: Path | bytes, engine: str | None) -> Module:
-    """The module, for being looked at. Any engine that accepts it will do: the first are quick with big ones."""
-    names = [info.name for info in engines() if info.available] if engine is None else [engine]
-    for name in names[:-1]:
+    """The module, for being looked at. Any engine that accepts it will do."""
+    # The list begins with the most capable; the others are quicker with big modules.
+    others = [info.name for info in engines() if info.available][:0:-1] if engine is None else []
+    for name in others:
         try:
             return as_module(source, name)
         except WasmError:
             continue
-    return as_module(source, names[-1])
+    return as_module(source, engine)
 
 
 def module_size(module: Module) -> int:
@@ -364,7 +377,7 @@ def command_validate(options: argparse.Namespace) -> int:
     for file in options.files:
         try:
             Module.validate(source_of(file), engine)
-        except (WasmError, OSError) as error:
+        except (WasmError, OSError, ValueError) as error:
             print_error(told(error, file))
             status = FAILED
     return status
@@ -444,6 +457,7 @@ def show_table(title: str | None, heading: Sequence[str], rows: Sequence[Sequenc
     if not rows:
         return
     columns = [(text.removeprefix(">"), text.startswith(">")) for text in heading]
+    rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         show_rich_table(title, columns, rows)
         return
@@ -473,10 +487,15 @@ def show_rich_table(title: str | None, columns: Sequence[tuple[str, bool]], rows
     Console().print(table)
 
 
+def printable(text: str) -> str:
+    """The text with control characters spelt out: a module may be hostile, and a terminal obeys them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def print_error(message: str) -> None:
     try:
         sys.stdout.flush()
-        print(f"anywasm: error: {message}", file=sys.stderr)
+        print("anywasm: error:", "\n".join(map(printable, message.split("\n"))), file=sys.stderr)
     except BrokenPipeError:
         pass  # nobody reads it
 
@@ -495,7 +514,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         try:
             status: int = options.command(options)
-        except (UsageError, WasmError, OSError, MemoryError) as error:
+        except (UsageError, WasmError, OSError, ValueError, MemoryError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
             failure = failure_of(error, getattr(options, "file", ""))
@@ -524,13 +543,16 @@ def told(error: Exception, file: str) -> str:
     """What to say about an error that has to do with *file*."""
     if isinstance(error, OSError):
         return f"{error.filename or file}: {error.strerror or error}"
-    return f"{file}: {error}" if str(error) else f"{file}: {type(error).__name__}"
+    text = str(error) or type(error).__name__
+    return text if text.startswith(file) else f"{file}: {text}"
 
 
 def frame_text(frame: Frame) -> str:
     place = frame.module_name or "module"
     if frame.module_offset is not None:
         place += f"+{frame.module_offset:#x}"
+    if frame.file is not None:
+        place += f", {frame.file}:{frame.line}"
     return f"in {frame.function_name or f'function[{frame.function_index}]'} ({place})"
 
 

@@ -19,8 +19,12 @@ def explain(_module: Module, imports: Mapping[str, Any] | None, problems: Sequen
     """The message of a LinkError: a line for each import that is missing or does not fit."""
     lines = [line(wanted, given, given_type, imports or {}) for wanted, given, given_type in problems]
     if len(lines) == 1:
-        return f"import {lines[0]}"
-    return f"{len(lines)} imports are missing or do not fit:" + "".join(f"\n  {text}" for text in lines)
+        text = f"import {lines[0]}"
+    else:
+        text = f"{len(lines)} imports are missing or do not fit:" + "".join(f"\n  {text}" for text in lines)
+    if any(wanted.module == WASI for wanted, _, _ in problems) and WASI not in (imports or {}):
+        text += "\nWASI's functions come with the store: Store(engine, wasi=anywasm.Wasi())"
+    return text
 
 
 def line(wanted: ImportType, given: object, given_type: object, imports: Mapping[str, Any]) -> str:
@@ -64,25 +68,26 @@ def remedy(wanted: ImportType, given: object) -> str:
 
 
 def hint(wanted: ImportType, imports: Mapping[str, Any]) -> str:
-    """What may be the reason why an import is missing."""
-    if wanted.module == WASI and WASI not in imports:
-        return " (WASI's functions come with the store: Store(engine, wasi=anywasm.Wasi()))"
-    full_names = [f"{module}.{name}" for module, namespace in imports.items() for name in names_of(namespace)]
-    for full in full_names:  # the right name under another module's
-        if full.endswith(f".{wanted.name}"):
-            return f", did you mean {full!r}?"
-    near = nearest(f"{wanted.module}.{wanted.name}", full_names)
-    return f", did you mean {near!r}?" if near else ""
+    """What may have been meant by an import that is missing: the name elsewhere, or one like it."""
+    names = {module: names_of(namespace) for module, namespace in imports.items()}
+    near = (
+        [f"{module}.{wanted.name}" for module in names if wanted.name in names[module]]
+        or [f"{wanted.module}.{name}" for name in nearest(wanted.name, names.get(wanted.module, ()))]
+        or nearest(f"{wanted.module}.{wanted.name}", (f"{m}.{n}" for m in names for n in names[m]), cutoff=0.8)
+    )
+    return did_you_mean(near)
 
 
 def near_miss(name: str, names: Iterable[str]) -> str:
     """What to append to the message that there is no *name*: ", did you mean 'add'?", or nothing."""
-    near = nearest(name, names)
-    return f", did you mean {near!r}?" if near else ""
+    return did_you_mean(nearest(name, names))
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
+def did_you_mean(near: Sequence[str]) -> str:
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
     import difflib
 
-    found = difflib.get_close_matches(name, [other for other in names if isinstance(other, str)], n=1)
-    return found[0] if found else None
+    return difflib.get_close_matches(name, [other for other in names if isinstance(other, str)], 1, cutoff)

@@ -3,19 +3,13 @@
 
 from __future__ import annotations
 
-import os
-
 from ._core import Engine, Instance, Module, Store
 from ._linking import WASI
 from ._wasi import Wasi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeGuard
-
     from ._core import _Imports, _ModuleSource
-
-COMPILED_SUFFIX = ".cwasm"
 
 
 def load(
@@ -34,8 +28,8 @@ def load(
 
         anywasm.load("add.wasm").exports.add(1, 2)
 
-    source: a path, a binary as bytes, text (WAT), or a Module. A path that ends in ``.cwasm`` is a module that
-      ``anywasm compile`` or ``Module.serialize`` made: machine code, to be trusted like a shared library.
+    source: what :class:`Module` takes (a path, bytes, or text), or a Module. A file whose name ends in ``.cwasm`` may
+      be what ``anywasm compile`` or ``Module.serialize`` made: machine code, to be trusted like a shared library.
     imports: ``{module: {name: object}}``, as for :class:`Instance`.
     engine: an Engine or the name of one; None is the default engine.
     store: where to live, instead of a new store; then the limits and WASI are the store's.
@@ -86,20 +80,7 @@ def as_module(
         return source
     if isinstance(engine, str) or (engine is None and (fuel is not None or timeout is not None)):
         engine = Engine(engine, fuel=fuel is not None, interruptible=timeout is not None)
-    if is_compiled(source):
-        with open(source, "rb") as file:
-            return Module.deserialize(file.read(), engine)
     return Module(source, engine)
-
-
-def is_compiled(source: object) -> TypeGuard[str | os.PathLike[str]]:
-    """Is this the path of a serialized module? By its name alone: no content shall make us run machine code."""
-    return is_path(source) and os.fspath(source).endswith(COMPILED_SUFFIX)
-
-
-def is_path(source: object) -> TypeGuard[str | os.PathLike[str]]:
-    """As Module sees it: a str with a parenthesis is text."""
-    return isinstance(source, os.PathLike) or (isinstance(source, str) and "(" not in source)
 
 
 def imports_wasi(module: Module) -> bool:

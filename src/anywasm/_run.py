@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 
-from ._core import Engine, Exit, Instance, LimitError, LinkError, Module, Store
-from ._load import as_module, is_path
+from ._core import Engine, Exit, FuncType, Instance, LimitError, LinkError, Module, Store
+from ._load import as_module
 from ._wasi import Wasi
 
 TYPE_CHECKING = False
@@ -70,9 +71,15 @@ class Capture:
 
 
 class Allowance:
+    """How many bytes may still be captured."""
+
     __slots__ = ("left", "limit")
 
     def __init__(self, limit: int | None) -> None:
+        if limit is not None and not isinstance(limit, int):
+            raise TypeError(f"run(): max_output: expected an int or None, got {type(limit).__name__}")
+        if limit is not None and limit < 0:
+            raise ValueError(f"run(): max_output: expected 0 or more, got {limit}")
         self.limit = self.left = limit
 
     def spend(self, size: int) -> None:
@@ -108,7 +115,7 @@ def run(
         done = anywasm.run("gojq.wasm", [".a | add"], input=b'{"a": [1, 2, 3]}', capture_output=True, timeout=5)
         done.stdout  # b'6\\n'
 
-    source: a path, a binary as bytes, text (WAT), or a Module, which saves compiling it again.
+    source: what :class:`Module` takes (a path, bytes, or text), or a Module, which saves compiling it again.
     args: its arguments, without the program's name.
     env: its environment variables; nothing is inherited.
     input: what it reads from stdin, as bytes, or as str if *text* is true.
@@ -134,6 +141,8 @@ def run(
         if stdin is not None:
             raise TypeError("run(): input and stdin exclude each other")
         stdin = as_bytes(input, text, encoding)
+    if text:
+        codecs.lookup(encoding)
     allowance = Allowance(max_output)
     if capture_output:
         if stdout != "inherit" or stderr != "inherit":
@@ -170,16 +179,19 @@ def as_bytes(input: ReadableBuffer | str, text: bool, encoding: str) -> Readable
 
 def program_name(source: Module | _ModuleSource, module: Module) -> str:
     """What the program learns as its own name: that of its file."""
-    if is_path(source):
+    if isinstance(source, os.PathLike) or (isinstance(source, str) and "(" not in source):
         return os.path.basename(os.fspath(source))
     return module.name or "program"
 
 
 def start(module: Module, store: Store) -> int:
     """Run the program from its start to its end: its exit status."""
-    if all(export.name != "_start" for export in module.exports):
-        names = ", ".join(export.name for export in module.exports if export.kind == "func")
-        raise LinkError(f"the module is no program: it exports no function _start; its functions: {names or 'none'}")
+    types = {export.name: export.type for export in module.exports if export.kind == "func"}
+    if "_start" not in types:
+        names = ", ".join(types) or "none"
+        raise LinkError(f"the module is no program: it exports no function _start; its functions: {names}")
+    if types["_start"] != FuncType():
+        raise LinkError(f"the module is no program: its function _start is {types['_start']}, not {FuncType()}")
     try:
         Instance(module, None, store).exports["_start"]()
     except Exit as ended:
