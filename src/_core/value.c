@@ -343,11 +343,17 @@ int value_to_raw(StoreObject *store, aw_valtype type, PyObject *object, aw_raw *
     return 0;
 }
 
+// Engines fill as much of a raw reference as their word for it has: the rest may be anything.
+static bool raw_is_null(aw_valtype type, const aw_raw *raw)
+{
+    return type.heap == AW_HEAP_FUNC || type.heap == AW_HEAP_NOFUNC ? raw->func == NULL : raw->ref == 0;
+}
+
 // The first half of taking a value out: root it if it is a reference that a collector may move.
 static int raw_root(StoreObject *store, aw_valtype type, const aw_raw *raw, value_root *root)
 {
     root->rooted = false;
-    if (type.kind != AW_REF || raw->bits[0] == 0 || type.heap == AW_HEAP_FUNC || type.heap == AW_HEAP_NOFUNC) {
+    if (type.kind != AW_REF || raw_is_null(type, raw) || type.heap == AW_HEAP_FUNC || type.heap == AW_HEAP_NOFUNC) {
         return 0;
     }
     aw_error error;
@@ -388,7 +394,7 @@ static PyObject *root_wrap(StoreObject *store, aw_valtype type, const aw_raw *ra
         }
         return ref_wrap(store, root->refclass, &root->ref);
     }
-    if (raw->bits[0] == 0) {
+    if (raw_is_null(type, raw)) {
         Py_RETURN_NONE;
     }
     aw_error error;

@@ -21,8 +21,8 @@
 //            (aw_host.foreign_drop) by anything that allocates a reference and by `store_delete`.
 // Memory     `memory_data` is asked anew after each call that may run guest code: bytes never move while
 //            AW_CAP_STABLE_MEMORY is on, but their number grows.
-// Values     An aw_raw is 16 bytes, laid out as Wasmtime's wasmtime_val_raw_t. A null reference of any type
-//            has `bits[0] == 0`. Raw references other than funcref are valid only until the next allocation in their
+// Values     An aw_raw is 16 bytes, laid out as Wasmtime's wasmtime_val_raw_t. A null reference has `func == NULL` if it is a
+//            funcref, else `ref == 0`; coming from an engine, the other bytes may be anything. Raw references other than funcref are valid only until the next allocation in their
 //            store: root all of a call's values first (`ref_from_raw`, `externref_new`), then turn all of them
 //            into raw values with `ref_to_raw`, then call. A raw funcref is valid as long as the store.
 
