@@ -140,6 +140,7 @@ set(WAMR_SOURCES
   ${WAMR_SOURCE}/core/shared/utils/bh_leb128.c
   ${WAMR_SOURCE}/core/shared/utils/bh_list.c)
 set(WAMR_OURS
+  src/_core/engines/wamr.c
   src/_core/engines/wamr_platform.c
   src/_core/engines/wamr_instance.c
   src/_core/engines/wamr_run.c)
@@ -195,11 +196,11 @@ set_source_files_properties(${WAMR_OURS} PROPERTIES
   COMPILE_OPTIONS "-Wall;-Wextra;$<$<BOOL:${ANYWASM_WARNINGS_ARE_ERRORS}>:-Werror>")
 
 foreach(part anywasm_wamr ${WAMR_PARTS})
-  target_include_directories(${part} SYSTEM PUBLIC ${WAMR_INCLUDES})
   target_include_directories(${part} SYSTEM PRIVATE
+    ${WAMR_INCLUDES}
     ${CMAKE_CURRENT_BINARY_DIR}/wamr  # the changed copies
     $<$<BOOL:${WAMR_SIMD}>:${ANYWASM_SIMDE_FOUND}>)
-  target_compile_definitions(${part} PUBLIC ${WAMR_DEFINITIONS})  # public: the headers' structs depend on them
+  target_compile_definitions(${part} PRIVATE ${WAMR_DEFINITIONS})  # all the same: the headers' structs depend on them
   # Aliasing: the interpreter reads its operand stack as any type. Sections: the linker drops what nobody calls.
   target_compile_options(${part} PRIVATE
     -fno-strict-aliasing -ffunction-sections -fdata-sections $<$<NOT:$<CONFIG:Debug>>:-O2>)
