@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Source lines of traps, out of a module's DWARF. The extension asks for them; pyelftools reads them, where it is installed."""
+"""Source lines of traps, out of a module's DWARF. The extension asks; pyelftools, where it is installed, reads."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from io import BytesIO
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from ._core import Module
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ._core import Module
 
 # Reading is slow enough, some megabytes a second, that nobody wants to wait for more of it.
 LARGEST_SECTION = 16 << 20
@@ -28,6 +31,17 @@ SECTIONS = (
     "debug_loclists",
 )
 
+# What DWARFInfo wants to be told that it has not.
+UNUSED_SECTIONS = (
+    "debug_aranges",
+    "debug_frame",
+    "eh_frame",
+    "debug_pubtypes",
+    "debug_pubnames",
+    "debug_sup",
+    "debug_types",
+)
+
 Line = tuple[int, str, int]  # address in the code section, file, line; line 0 ends a sequence
 
 _lines: WeakKeyDictionary[Module, list[Line]] = WeakKeyDictionary()
@@ -40,7 +54,7 @@ def locate(module: Module, offset: int) -> tuple[str, int] | None:
     except KeyError:
         try:
             lines = _lines[module] = sorted(_read(module))
-        except Exception:  # damaged debug information is no reason to lose the trap
+        except Exception:  # noqa: BLE001 - damaged debug information is no reason to lose the trap
             lines = _lines[module] = []
     if not lines:
         return None
@@ -70,8 +84,7 @@ def _read(module: Module) -> Iterator[Line]:
             sections[f"{name}_sec"] = DebugSectionDescriptor(BytesIO(data), f".{name}", 0, len(data), 0)
     if not {"debug_line_sec", "debug_info_sec", "debug_abbrev_sec"} <= sections.keys():
         return
-    others = ("debug_aranges debug_frame eh_frame debug_pubtypes debug_pubnames debug_sup debug_types").split()
-    missing = {f"{name}_sec": None for name in (*SECTIONS, *others)}
+    missing = {f"{name}_sec": None for name in (*SECTIONS, *UNUSED_SECTIONS)}
     config = DwarfConfig(little_endian=True, machine_arch="", default_address_size=4)
     dwarf = DWARFInfo(config=config, **{**missing, "gnu_debugaltlink_sec": None, **sections})
     for unit in dwarf.iter_CUs():
