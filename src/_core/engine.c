@@ -10,6 +10,7 @@
 
 #include "errors.h"
 #include "module_type.h"
+#include "signals.h"
 
 static EngineObject *engine_cast(PyObject *self)
 {
@@ -157,7 +158,11 @@ static int engine_probe(const aw_engine_api *api, presence *out, PyObject **reas
     if (status == 0) {
         const char *missing = aw_engine_check(api, out->capabilities);
         if (missing == NULL) {
-            return 1;
+            if (signals_watch_python() == 0) {
+                return 1;
+            }
+            Py_CLEAR(out->library);
+            return -1;
         }
         aw_error_set(&error, AW_ERROR_INTERNAL, "engine '%s' claims a capability but has no %s", api->name, missing);
     }

@@ -332,6 +332,22 @@ void handlers_arrange(void)
     pthread_mutex_unlock(&lock);
 }
 
+bool handlers_reach(const void *code)
+{
+    Dl_info wanted, found;
+    struct sigaction top;
+    pthread_mutex_lock(&lock);
+    sigaction(SIGSEGV, NULL, &top);
+    action candidates[] = {&top, table[0].above, table[0].below};
+    bool reached = false;
+    for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
+        reached |= candidates[i] != NULL && dladdr((const void *)(uintptr_t)candidates[i]->sa_sigaction, &found) != 0 &&
+                   dladdr(code, &wanted) != 0 && found.dli_fbase == wanted.dli_fbase;
+    }
+    pthread_mutex_unlock(&lock);
+    return reached;
+}
+
 void handlers_use(handlers_function handler)
 {
     handlers_arrange();

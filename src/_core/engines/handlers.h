@@ -13,6 +13,10 @@ enum { HANDLERS_COUNT = 4 };  // of signals
 // Before and after an engine may install handlers of its own. Cheap; may be called as often as one likes.
 void handlers_arrange(void);
 
+// Do faults reach a handler in the library that *code* is of? An engine installs its handlers once in a process; somebody who
+// put himself on top and left again, behind our back, may have taken them along.
+bool handlers_reach(const void *code);
+
 // For an engine that installs none: its handler is asked first on this thread from now on. It leaves by longjmp, or returns
 // if the signal is not its business. NULL: no more.
 typedef void (*handlers_function)(int number, siginfo_t *info, void *context);

@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,10 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine.h"
+#include "handlers.h"
 #include "wasmtime_api.h"
 
 _Static_assert(sizeof(wasmtime_val_raw_t) == sizeof(aw_raw), "raw values go through as they are");
@@ -148,27 +151,21 @@ done:
     return status;
 }
 
-static int library_open_locked(const char *path, aw_error *error)
+// Open *file*, which is or was *path*, and find every function. 0 or -1.
+static int library_resolve(const char *file, const char *path, aw_wasmtime_library *library, aw_error *error)
 {
-    if (path == NULL) {
-        return aw_error_set(error, AW_ERROR_LOAD, "Wasmtime is not installed; " REMEDY);
-    }
-    if (library_check_file(path, error) < 0) {
-        return -1;
-    }
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
         const char *reason = dlerror();
         return aw_error_set(error, AW_ERROR_LOAD, "cannot load Wasmtime's library %s: %s; " REMEDY, path,
                             reason != NULL ? reason : "unknown reason");
     }
-    aw_wasmtime_library library;
     static const char *const names[] = {
 #define X(result, name, parameters) #name,
         AW_WASMTIME_SYMBOLS(X)
 #undef X
     };
-    _Static_assert(sizeof(library) == sizeof(names) / sizeof(names[0]) * sizeof(void *), "one pointer a symbol");
+    _Static_assert(sizeof(*library) == sizeof(names) / sizeof(names[0]) * sizeof(void *), "one pointer a symbol");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         void *symbol = dlsym(handle, names[i]);
         if (symbol == NULL) {
@@ -178,16 +175,65 @@ static int library_open_locked(const char *path, aw_error *error)
                                 "; " REMEDY,
                                 path, names[i]);
         }
-        memcpy((char *)&library + i * sizeof(void *), &symbol, sizeof(void *));
+        memcpy((char *)library + i * sizeof(void *), &symbol, sizeof(void *));
+    }
+    return 0;
+}
+
+// As library_resolve, from a copy in memory: another library as far as the process is concerned.
+static int library_resolve_copy(const char *path, aw_wasmtime_library *library, aw_error *error)
+{
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    int to = memfd_create("libwasmtime", MFD_CLOEXEC);
+    struct stat info = {.st_size = 0};
+    int status = from >= 0 && to >= 0 ? fstat(from, &info) : -1;
+    for (off_t done = 0; status == 0 && done < info.st_size;) {
+        status = sendfile(to, from, &done, (size_t)(info.st_size - done)) > 0 ? 0 : -1;
+    }
+    if (status < 0) {
+        aw_error_set(error, AW_ERROR_LOAD, "cannot copy Wasmtime's library %s: %s", path, strerror(errno));
+    }
+    else {
+        char file[64];
+        snprintf(file, sizeof(file), "/proc/self/fd/%d", to);
+        status = library_resolve(file, path, library, error);
+    }
+    close(from);
+    close(to);
+    return status;
+}
+
+static int library_open_locked(const char *path, aw_error *error)
+{
+    if (path == NULL) {
+        return aw_error_set(error, AW_ERROR_LOAD, "Wasmtime is not installed; " REMEDY);
+    }
+    if (library_check_file(path, error) < 0) {
+        return -1;
+    }
+    aw_wasmtime_library library;
+    if (library_resolve(path, path, &library, error) < 0) {
+        return -1;
     }
     char version[sizeof(library_version)];
+    handlers_arrange();  // telling the version makes an engine, and the first engine installs handlers
     if (library_read_version(&library, version, sizeof(version)) < 0) {
         return aw_error_set(error, AW_ERROR_LOAD, "cannot tell the version of Wasmtime's library %s; wanted is " WANTED_VERSIONS
                             ": " REMEDY, path);
     }
+    handlers_arrange();
     if (version_find(atoi(version)) == NULL) {
         return aw_error_set(error, AW_ERROR_LOAD, "Wasmtime's library %s is of version %s; wanted is " WANTED_VERSIONS
                             ": " REMEDY, path, version);
+    }
+    if (!handlers_reach((const void *)(uintptr_t)library.wasm_engine_new_with_config)) {
+        // Another package has used the library before us, and its handlers, which are installed only once, have been lost:
+        // faulthandler came before it and was disabled after it. A copy has handlers of its own.
+        if (library_resolve_copy(path, &library, error) < 0) {
+            return -1;
+        }
+        library.wasm_engine_delete(library.wasm_engine_new_with_config(library.wasm_config_new()));
+        handlers_arrange();
     }
     wt = library;
     memcpy(library_version, version, sizeof(version));
@@ -731,6 +777,7 @@ static aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *li
     wt.wasmtime_config_memory_may_move_set(settings, false);
     wt.wasmtime_config_max_wasm_stack_set(settings, config->max_wasm_stack != 0 ? config->max_wasm_stack
                                                                                 : DEFAULT_WASM_STACK);
+    handlers_arrange();  // faulthandler may have come since then by a way that we do not watch
     engine->engine = wt.wasm_engine_new_with_config(settings);
     if (engine->engine == NULL) {
         free(engine);
@@ -1475,13 +1522,15 @@ static aw_heaptype aw_wasmtime_ref_heaptype(aw_store *store, aw_refclass refclas
         return refclass == AW_REF_EXN ? AW_HEAP_EXN : AW_HEAP_EXTERN;
     }
     const wasmtime_anyref_t *any = (const wasmtime_anyref_t *)ref;
-    if (wt.wasmtime_anyref_is_i31(store->context, any)) {
-        return AW_HEAP_I31;
-    }
     if (wt.wasmtime_anyref_is_struct(store->context, any)) {
         return AW_HEAP_STRUCT;
     }
-    return wt.wasmtime_anyref_is_array(store->context, any) ? AW_HEAP_ARRAY : AW_HEAP_ANY;
+    if (wt.wasmtime_anyref_is_array(store->context, any)) {
+        return AW_HEAP_ARRAY;
+    }
+    // Asked last: in 50.0.1 it is true of whatever has any bit in the lowest byte of its word, structs and arrays too.
+    int32_t value;
+    return wt.wasmtime_anyref_i31_get_s(store->context, any, &value) ? AW_HEAP_I31 : AW_HEAP_ANY;
 }
 
 static int32_t aw_wasmtime_ref_i31(aw_store *store, const aw_ref *ref)
