@@ -131,7 +131,7 @@ def test_a_ref_of_another_kind_is_a_type_error(guest: Any) -> None:
         (guest.echo_struct, guest.list(1)),
         (guest.echo_struct, guest.i31(1)),
     ]:
-        with pytest.raises(TypeError, match="got Ref"):
+        with pytest.raises(TypeError, match="got .*Ref"):
             function(value)
 
 
@@ -392,4 +392,5 @@ def test_wrong_arguments_leave_nothing_behind(guest: Any, store: anywasm.Store) 
             with pytest.raises(TypeError):
                 use()
 
+    growth(fail)  # warms up what Python keeps
     assert growth(fail) < 100

@@ -41,7 +41,7 @@ PyObject *extern_wrap(StoreObject *store, const aw_extern *item, PyObject *type,
     case AW_EXTERN_FUNC:
         return func_wrap(store, item->func, type, name);
     case AW_EXTERN_TABLE:
-        return table_wrap(store, item->table);
+        return table_wrap(store, item->table, type);
     case AW_EXTERN_MEMORY:
         return memory_wrap(store, item->memory);
     case AW_EXTERN_GLOBAL:
@@ -78,18 +78,11 @@ PyObject *extern_type(ExternObject *self, uint64_t *size)
         return NULL;
     }
     switch (self->item.kind) {
-    case AW_EXTERN_TABLE: {
-        // The minimum of a table's or memory's type is its current size (specification 3.0, section 4.7.4: growing
-        // changes the type); engines differ in that, so it is filled in here.
-        aw_tabletype type;
-        api->table_type(self->item.table, &type);
-        type.limits.min = api->table_size(self->item.table);
-        if (size != NULL) {
-            *size = type.limits.min;
-        }
-        return tabletype_wrap(state, &type);
-    }
+    case AW_EXTERN_TABLE:
+        return table_type((PyObject *)self, size);
     case AW_EXTERN_MEMORY: {
+        // The minimum of a memory's or table's type is its current size (specification 3.0, section 4.7.4: growing changes the
+        // type); engines differ in that, so it is filled in here.
         aw_memorytype type;
         uint8_t *base;
         size_t bytes;

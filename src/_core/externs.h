@@ -23,7 +23,7 @@ PyObject *extern_wrap(StoreObject *store, const aw_extern *item, PyObject *type,
 
 PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObject *name);
 PyObject *memory_wrap(StoreObject *store, aw_memory *handle);
-PyObject *table_wrap(StoreObject *store, aw_table *handle);
+PyObject *table_wrap(StoreObject *store, aw_table *handle, PyObject *declared);  // a TableType or NULL
 PyObject *global_wrap(StoreObject *store, aw_global *handle);
 PyObject *tag_wrap(StoreObject *store, aw_tag *handle, PyObject *type);
 
@@ -57,7 +57,9 @@ const char *index_text(uint64_t index, char buffer[INDEX_TEXT_SIZE]);  // for me
 // the type) or ValueError (it is a module's own).
 int extern_check_valtype(StoreObject *store, aw_valtype type, const char *what);
 
-PyObject *tag_type(PyObject *self);  // a tag's TagType: new reference
+// extern_type of these two: new references.
+PyObject *table_type(PyObject *self, uint64_t *size);
+PyObject *tag_type(PyObject *self);
 
 // A reference to something on a guest's heap, held by Python: anyref, eqref, …, exnref.
 typedef struct {

@@ -10,7 +10,7 @@
 
 typedef struct {
     ExternObject base;
-    aw_valtype element;  // never changes, so the engine is asked once
+    aw_tabletype type;  // but for the minimum, which is the current size
 } TableObject;
 
 static inline TableObject *table_cast(PyObject *self)
@@ -58,7 +58,7 @@ static PyObject *table_get(TableObject *self, uint64_t index)
     if (store->api->table_get(self->base.item.table, index, &raw, &error) < 0) {
         return error_raise(store->state, store, &error);
     }
-    PyObject *object = value_from_raw(store, self->element, &raw);
+    PyObject *object = value_from_raw(store, self->type.element, &raw);
     store_sweep(store);
     return object;
 }
@@ -73,8 +73,8 @@ static int table_set(TableObject *self, const char *what, uint64_t index, uint64
     int status = 0;
     for (uint64_t i = 0; i < count && status == 0; i++) {
         // A raw reference is good until something else is allocated, which setting an element may do; functions and null stay.
-        bool again = i == 0 || (self->element.heap != AW_HEAP_FUNC && value != Py_None);
-        if (again && value_to_raw(store, self->element, value, &raw, &place) < 0) {
+        bool again = i == 0 || (self->type.element.heap != AW_HEAP_FUNC && value != Py_None);
+        if (again && value_to_raw(store, self->type.element, value, &raw, &place) < 0) {
             return -1;
         }
         status = store->api->table_set(self->base.item.table, index + i, &raw, &error);
@@ -88,14 +88,17 @@ static int table_set(TableObject *self, const char *what, uint64_t index, uint64
 
 // --- birth ------------------------------------------------------------------------------------------------------
 
-PyObject *table_wrap(StoreObject *store, aw_table *handle)
+// Not every engine can tell a table's limits: one without a maximum may be one that has the declared type's.
+PyObject *table_wrap(StoreObject *store, aw_table *handle, PyObject *declared)
 {
     aw_extern item = {.kind = AW_EXTERN_TABLE, .table = handle};
     PyObject *self = extern_new(store->state->Table, store, &item);
     if (self != NULL) {
-        aw_tabletype type;
-        store->api->table_type(handle, &type);
-        table_cast(self)->element = type.element;
+        aw_tabletype *type = &table_cast(self)->type;
+        store->api->table_type(handle, type);
+        if (declared != NULL && !type->limits.has_max) {
+            type->limits = ((TableTypeObject *)declared)->type.limits;
+        }
     }
     return self;
 }
@@ -138,7 +141,8 @@ static PyObject *Table_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     }
     aw_error error;
     aw_table *handle = store->api->table_new(store->handle, wanted, &raw, &error);
-    PyObject *self = handle != NULL ? table_wrap(store, handle) : error_raise(state, store, &error);
+    PyObject *self = handle != NULL ? table_wrap(store, handle, (PyObject *)tabletype)
+                                    : error_raise(state, store, &error);
     store_sweep(store);
     return self;
 }
@@ -270,10 +274,9 @@ static PyObject *Table_grow(PyObject *object, PyObject *const *args, Py_ssize_t 
     if (index_convert(args[0], PyExc_ValueError, "Table.grow(): delta", &delta) < 0 || table_check(self) < 0) {
         return NULL;
     }
-    aw_tabletype type;
-    store->api->table_type(self->base.item.table, &type);
+    const aw_limits *limits = &self->type.limits;
     uint64_t size = table_size(self);
-    uint64_t maximum = type.limits.has_max ? type.limits.max : type.limits.is64 ? UINT64_MAX - 1 : UINT32_MAX;
+    uint64_t maximum = limits->has_max ? limits->max : limits->is64 ? UINT64_MAX - 1 : UINT32_MAX;
     if (delta > (maximum > size ? maximum - size : 0)) {
         char delta_text[INDEX_TEXT_SIZE];
         return PyErr_Format(store->state->LimitError,
@@ -283,7 +286,7 @@ static PyObject *Table_grow(PyObject *object, PyObject *const *args, Py_ssize_t 
     }
     value_place place = {.name = NULL, .what = "Table.grow(): initial", .index = -1};
     aw_raw raw;
-    if (value_to_raw(store, self->element, count == 2 ? args[1] : Py_None, &raw, &place) < 0) {
+    if (value_to_raw(store, self->type.element, count == 2 ? args[1] : Py_None, &raw, &place) < 0) {
         return NULL;
     }
     uint64_t previous;
@@ -321,9 +324,23 @@ static PyObject *Table_fill(PyObject *object, PyObject *const *args, Py_ssize_t 
 
 // --- properties -------------------------------------------------------------------------------------------------
 
+PyObject *table_type(PyObject *object, uint64_t *size)
+{
+    TableObject *self = table_cast(object);
+    if (table_check(self) < 0) {
+        return NULL;
+    }
+    aw_tabletype type = self->type;
+    type.limits.min = table_size(self);
+    if (size != NULL) {
+        *size = type.limits.min;
+    }
+    return tabletype_wrap(self->base.store->state, &type);
+}
+
 static PyObject *Table_get_type(PyObject *object, void *Py_UNUSED(closure))
 {
-    return extern_type((ExternObject *)object, NULL);
+    return table_type(object, NULL);
 }
 
 static PyObject *Table_repr(PyObject *object)
@@ -333,16 +350,15 @@ static PyObject *Table_repr(PyObject *object)
     if (why != NULL) {
         return PyUnicode_FromFormat("<anywasm.Table: %s>", why);
     }
-    aw_tabletype type;
-    self->base.store->api->table_type(self->base.item.table, &type);
+    const aw_limits *limits = &self->type.limits;
     uint64_t size = table_size(self);
     char element[VALTYPE_TEXT_SIZE], most[48] = "";
-    if (type.limits.has_max) {
-        PyOS_snprintf(most, sizeof(most), ", at most %llu", (unsigned long long)type.limits.max);
+    if (limits->has_max) {
+        PyOS_snprintf(most, sizeof(most), ", at most %llu", (unsigned long long)limits->max);
     }
     return PyUnicode_FromFormat("<anywasm.Table: %llu element%s of %s%s%s>", (unsigned long long)size,
-                                size == 1 ? "" : "s", valtype_text(type.element, element), most,
-                                type.limits.is64 ? ", i64" : "");
+                                size == 1 ? "" : "s", valtype_text(self->type.element, element), most,
+                                limits->is64 ? ", i64" : "");
 }
 
 // --- tables -----------------------------------------------------------------------------------------------------
