@@ -114,25 +114,31 @@ def value_bits(value: dict[str, Any]) -> tuple[int, int]:
     return mask, bits
 
 
-def matches(expected: dict[str, Any], actual: Any, objects: dict[str, HostObject]) -> bool:
+def matches(expected: dict[str, Any], actual: Any, file: "File") -> bool:
     kind = expected["type"]
     if kind in WIDTHS or kind == "v128":
         mask, bits = value_bits(expected)
         return isinstance(actual, int) and actual & mask == bits
     if kind == "either":
-        return any(matches(value, actual, objects) for value in expected["values"])
+        return any(matches(value, actual, file) for value in expected["values"])
     if kind in NULLS or expected.get("value") == "null":
         return actual is None
     if kind == "externref" and "value" in expected:
-        return actual is objects.get(expected["value"])
+        return actual is file.objects.get(expected["value"])
     if kind == "externref":
         return actual is not None
     if kind == "funcref":
         return isinstance(actual, anywasm.Func)
-    if kind == "anyref" and "value" in expected:  # the host's object made an anyref, of which nothing can be seen
-        return actual is objects.get(expected["value"]) or isinstance(actual, anywasm.Ref)
+    if kind == "anyref" and "value" in expected:  # the host's object made an anyref
+        return file.convert("externalize", actual) is file.objects.get(expected["value"])
     return isinstance(actual, anywasm.Ref) and actual.heap_type in KINDS[kind]
 
+
+CONVERTER = """
+(module
+  (func (export "internalize") (param externref) (result anyref) (any.convert_extern (local.get 0)))
+  (func (export "externalize") (param anyref) (result externref) (extern.convert_any (local.get 0))))
+"""
 
 # --- the commands --------------------------------------------------------------------------------------------------
 
@@ -149,6 +155,11 @@ def spectest(store: anywasm.Store) -> tuple[dict[str, Any], set[str]]:
     def const(kind: str, value: float) -> anywasm.Global:
         return anywasm.Global(anywasm.GlobalType(kind), value, store)
 
+    def table64() -> Any:
+        # An engine may have such tables without being able to make one for the host.
+        module = anywasm.Module('(module (table (export "table") i64 10 20 funcref))', store.engine)
+        return anywasm.Instance(module, store=store).exports.table
+
     makers: dict[str, Callable[[], Any]] = {
         "print": lambda: func(),
         "print_i32": lambda: func("i32"),
@@ -162,7 +173,7 @@ def spectest(store: anywasm.Store) -> tuple[dict[str, Any], set[str]]:
         "global_f32": lambda: const("f32", 666.6),
         "global_f64": lambda: const("f64", 666.6),
         "table": lambda: anywasm.Table(anywasm.TableType("funcref", 10, 20), store),
-        "table64": lambda: anywasm.Table(anywasm.TableType("funcref", 10, 20, index="i64"), store),
+        "table64": table64,
         "memory": lambda: anywasm.Memory(anywasm.MemoryType(1, 2), store),
         "shared_memory": lambda: anywasm.Memory(anywasm.MemoryType(1, 2, shared=True), store),
     }
@@ -171,7 +182,7 @@ def spectest(store: anywasm.Store) -> tuple[dict[str, Any], set[str]]:
     for name, make in makers.items():
         try:
             module[name] = make()
-        except anywasm.UnsupportedError:
+        except (anywasm.UnsupportedError, anywasm.CompileError):
             missing.add(name)
     return module, missing
 
@@ -186,6 +197,7 @@ class File:
         self.store = anywasm.Store(engine)
         self.host, self.host_missing = spectest(self.store)
         self.objects: dict[str, HostObject] = {}
+        self.converter: anywasm.Instance | None = None
         # An instance, or why there is none.
         self.current: anywasm.Instance | Exception = Blocked("there is no instance yet")
         self.instances: dict[str, anywasm.Instance | Exception] = {}
@@ -282,7 +294,14 @@ class File:
             return value_bits(value)[1]
         if value["value"] == "null":
             return None
-        return self.objects.setdefault(value["value"], HostObject(value["value"]))
+        host_object = self.objects.setdefault(value["value"], HostObject(value["value"]))
+        return self.convert("internalize", host_object) if value["type"] == "anyref" else host_object
+
+    def convert(self, name: str, value: Any) -> Any:
+        """An externref as an anyref, or back: what the suite calls ref.host."""
+        if self.converter is None:
+            self.converter = anywasm.Instance(anywasm.Module(CONVERTER, self.engine), store=self.store)
+        return self.converter.exports[name](value)
 
     def do_action(self, command: dict[str, Any]) -> None:
         self.act(command["action"])
@@ -294,7 +313,7 @@ class File:
         if len(values) != len(expected):
             raise Wrong(f"got {len(values)} results, expected {len(expected)}")
         for value, wanted in zip(values, expected, strict=True):
-            if not matches(wanted, value, self.objects):
+            if not matches(wanted, value, self):
                 shown = hex(value) if isinstance(value, int) else repr(value)
                 raise Wrong(f"got {shown}, expected {wanted}")
 
@@ -371,7 +390,8 @@ def absence(error: Exception) -> Exception:
 
 def check_trap(trap: anywasm.Trap, text: str) -> None:
     wanted = "null reference" if text.startswith("null ") else text  # the suite tells the kind of the reference, too
-    if not wanted.startswith(trap.code):
+    # An engine may take a call through an element outside of a table for any access outside of it.
+    if not wanted.startswith(trap.code) and (wanted, trap.code) != ("undefined element", "out of bounds table access"):
         raise Wrong(f"trapped with {trap.code!r} ({trap}), expected {text!r}")
 
 

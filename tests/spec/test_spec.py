@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The specification's own test suite, a test per file and engine. The runner is runner.py; run.py runs it by hand."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import pytest
@@ -19,7 +20,7 @@ def judge_for(engine: anywasm.Engine) -> anywasm.Engine | None:
 @pytest.mark.skipif(SUITE is None, reason="the suite is not here; set ANYWASM_SPEC to its folder")
 @pytest.mark.parametrize("name", runner.file_names(SUITE) if SUITE else ["core"])
 def test_every_assertion_holds_but_for_known_gaps(
-    engine: anywasm.Engine, name: str, record_property: pytest.RecordProperty
+    engine: anywasm.Engine, name: str, record_property: Callable[[str, object], None]
 ) -> None:
     assert SUITE is not None
     outcome = runner.run_file(SUITE / name, engine, judge_for(engine))
