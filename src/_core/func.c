@@ -7,7 +7,8 @@
 // the one for numbers alone, or the general one, which roots references first.
 //
 // The GIL: a short call keeps it, for dropping it costs more than the call. One call in 32 is timed, the first among
-// them; a function that once took longer than SLOW_NANOSECONDS drops the GIL from then on.
+// them; a function that once took longer than SLOW_NANOSECONDS drops the GIL from then on. Calls in a store with WASI always do:
+// they may wait for input.
 
 #include "func.h"
 
@@ -58,19 +59,19 @@ static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
     aw_error error;
     int status;
     if (self->type->has_references && has_concrete_parameters(self->type) && store->api->func_call_checked != NULL) {
-        store_enter(store, self->slow);
+        store_enter(store, self->slow || store->wasi != NULL);
         status = store->api->func_call_checked(self->item.func, values, count, &error);
     }
     else if (self->calls++ % TIMED_EVERY == 0) {
         int64_t start = nanoseconds();
-        store_enter(store, self->slow);
+        store_enter(store, self->slow || store->wasi != NULL);
         status = store->api->func_call(self->item.func, values, count, &error);
         if (nanoseconds() - start > SLOW_NANOSECONDS) {
             self->slow = true;
         }
     }
     else {
-        store_enter(store, self->slow);
+        store_enter(store, self->slow || store->wasi != NULL);
         status = store->api->func_call(self->item.func, values, count, &error);
     }
     store_leave(store);

@@ -358,7 +358,10 @@ static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keyword
             PyErr_SetString(PyExc_TypeError, "Store(): wasi: _open() did not return a WasiHost");
             goto error;
         }
-        wasihost_bind(self->wasi, self);
+        if (wasihost_bind(self->wasi, self) < 0) {
+            Py_CLEAR(self->wasi);  // another store's: not ours to let go of
+            goto error;
+        }
     }
     return (PyObject *)self;
 error:

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// A program's world: its arguments and environment, how it ends, and the table of functions that it imports.
+
+#include "internal.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+// --- birth and death ---------------------------------------------------------------------------------------
+
+aw_wasi *aw_wasi_new(const aw_wasi_host *host)
+{
+    aw_wasi *wasi = calloc(1, sizeof(*wasi));
+    if (wasi != NULL) {
+        wasi->host = *host;
+    }
+    return wasi;
+}
+
+static void texts_free(wasi_texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++) {
+        free(texts->items[i].text);
+    }
+    free(texts->items);
+}
+
+void aw_wasi_delete(aw_wasi *wasi)
+{
+    for (uint32_t i = 0; i < wasi->descriptor_count; i++) {
+        descriptor_close(&wasi->descriptors[i]);
+    }
+    free(wasi->descriptors);
+    texts_free(&wasi->arguments);
+    texts_free(&wasi->environment);
+    free(wasi);
+}
+
+void aw_wasi_set_engine(aw_wasi *wasi, const aw_engine_api *api)
+{
+    wasi->api = api;
+}
+
+void aw_wasi_avoid_openat2(aw_wasi *wasi)
+{
+    wasi->avoid_openat2 = true;
+}
+
+static int texts_add(wasi_texts *texts, const char *text, size_t length)
+{
+    if (length > INT32_MAX || texts->bytes > INT32_MAX - length - 1 || texts->count >= INT32_MAX / 4) {
+        return -1;
+    }
+    wasi_text *items = realloc(texts->items, (texts->count + 1) * sizeof(*items));
+    if (items == NULL) {
+        return -1;
+    }
+    texts->items = items;
+    char *copy = malloc(length + 1);
+    if (copy == NULL) {
+        return -1;
+    }
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    texts->items[texts->count++] = (wasi_text){.text = copy, .length = (uint32_t)length};
+    texts->bytes += length + 1;
+    return 0;
+}
+
+int aw_wasi_add_argument(aw_wasi *wasi, const char *text, size_t length)
+{
+    return texts_add(&wasi->arguments, text, length);
+}
+
+int aw_wasi_add_environment(aw_wasi *wasi, const char *text, size_t length)
+{
+    return texts_add(&wasi->environment, text, length);
+}
+
+bool aw_wasi_take_exit(aw_wasi *wasi, uint32_t *status)
+{
+    bool exited = wasi->exited;
+    wasi->exited = false;
+    *status = wasi->status;
+    return exited;
+}
+
+int wasi_signalled(aw_wasi *wasi)
+{
+    return wasi->host.signalled != NULL && wasi->host.signalled(wasi->host.data) != 0 ? WASI_RAISED : 0;
+}
+
+// --- arguments and environment ---------------------------------------------------------------------------------
+
+static int texts_sizes(wasi_call *call, const wasi_texts *texts, const aw_raw *arguments)
+{
+    uint32_t count = (uint32_t)texts->count, bytes = (uint32_t)texts->bytes;
+    return guest_store(call, u32(&arguments[0]), &count, 4) && guest_store(call, u32(&arguments[1]), &bytes, 4) ? WASI_OK
+                                                                                                              : WASI_EFAULT;
+}
+
+static int texts_get(wasi_call *call, const wasi_texts *texts, const aw_raw *arguments)
+{
+    uint32_t pointers = u32(&arguments[0]), place = u32(&arguments[1]);
+    uint8_t *bytes = guest_bytes(call, place, texts->bytes);
+    if (bytes == NULL || guest_bytes(call, pointers, 4 * (uint64_t)texts->count) == NULL) {
+        return WASI_EFAULT;
+    }
+    for (size_t i = 0; i < texts->count; i++) {
+        guest_store(call, pointers + 4 * (uint32_t)i, &place, 4);
+        memcpy(bytes, texts->items[i].text, texts->items[i].length + 1);
+        bytes += texts->items[i].length + 1;
+        place += texts->items[i].length + 1;
+    }
+    return WASI_OK;
+}
+
+int wasi_args_sizes_get(wasi_call *call, const aw_raw *arguments)
+{
+    return texts_sizes(call, &call->wasi->arguments, arguments);
+}
+
+int wasi_args_get(wasi_call *call, const aw_raw *arguments)
+{
+    return texts_get(call, &call->wasi->arguments, arguments);
+}
+
+int wasi_environ_sizes_get(wasi_call *call, const aw_raw *arguments)
+{
+    return texts_sizes(call, &call->wasi->environment, arguments);
+}
+
+int wasi_environ_get(wasi_call *call, const aw_raw *arguments)
+{
+    return texts_get(call, &call->wasi->environment, arguments);
+}
+
+// --- the process -------------------------------------------------------------------------------------------------
+
+int wasi_proc_exit(wasi_call *call, const aw_raw *arguments)
+{
+    call->wasi->exited = true;
+    call->wasi->status = u32(&arguments[0]);
+    return WASI_EXITED;
+}
+
+// A signal to itself: the program ends as a shell tells of one that a signal has ended.
+int wasi_proc_raise(wasi_call *call, const aw_raw *arguments)
+{
+    uint32_t number = u32(&arguments[0]);
+    if (number == 0) {
+        return WASI_OK;
+    }
+    if (number > 30) {
+        return WASI_EINVAL;
+    }
+    call->wasi->exited = true;
+    call->wasi->status = 128 + number;
+    return WASI_EXITED;
+}
+
+int wasi_sched_yield(wasi_call *call, const aw_raw *arguments)
+{
+    (void)call;
+    (void)arguments;
+    sched_yield();
+    return WASI_OK;
+}
+
+int wasi_random_get(wasi_call *call, const aw_raw *arguments)
+{
+    size_t length = u32(&arguments[1]);
+    uint8_t *bytes = guest_bytes(call, u32(&arguments[0]), length);
+    if (bytes == NULL) {
+        return WASI_EFAULT;
+    }
+    while (length > 0) {
+        ssize_t done = getrandom(bytes, length, 0);
+        if (done < 0) {
+            if (errno != EINTR) {
+                return wasi_errno();
+            }
+            if (wasi_signalled(call->wasi) < 0) {
+                return WASI_RAISED;
+            }
+            continue;
+        }
+        bytes += done;
+        length -= (size_t)done;
+    }
+    return WASI_OK;
+}
+
+// --- sockets: there are none -----------------------------------------------------------------------------------------
+
+static int no_socket(wasi_call *call, const aw_raw *arguments)
+{
+    return descriptor_get(call->wasi, u32(&arguments[0])) != NULL ? WASI_ENOTSOCK : WASI_EBADF;
+}
+
+int wasi_sock_accept(wasi_call *call, const aw_raw *arguments)
+{
+    return no_socket(call, arguments);
+}
+
+int wasi_sock_recv(wasi_call *call, const aw_raw *arguments)
+{
+    return no_socket(call, arguments);
+}
+
+int wasi_sock_send(wasi_call *call, const aw_raw *arguments)
+{
+    return no_socket(call, arguments);
+}
+
+int wasi_sock_shutdown(wasi_call *call, const aw_raw *arguments)
+{
+    return no_socket(call, arguments);
+}
+
+// --- the functions' table --------------------------------------------------------------------------------------------
+
+void call_refresh(wasi_call *call)
+{
+    if (!call->wasi->api->caller_memory(call->caller, &call->memory, &call->size)) {
+        call->memory = NULL;
+        call->size = 0;
+    }
+}
+
+// The way in of each: the guest's memory, the call, the errno.
+static aw_hostresult enter(void *env, aw_caller *caller, aw_raw *values, wasi_function function)
+{
+    wasi_call call = {.wasi = env, .caller = caller};
+    if (call.wasi->api == NULL) {
+        return AW_HOST_FAILED;
+    }
+    call_refresh(&call);
+    int result = function(&call, values);
+    if (result < 0) {
+        return AW_HOST_FAILED;
+    }
+    values[0].bits[0] = (uint32_t)result;
+    return AW_HOST_OK;
+}
+
+#define X(name, signature)                                                        \
+    static aw_hostresult enter_##name(void *env, aw_caller *caller, aw_raw *values) \
+    {                                                                             \
+        return enter(env, caller, values, wasi_##name);                           \
+    }
+WASI_FUNCTIONS(X)
+#undef X
+
+enum { MOST_PARAMETERS = 9 };
+
+typedef struct table_row {
+    const char *name, *signature;
+    aw_hostfunc function;
+    aw_valtype parameters[MOST_PARAMETERS];
+    aw_functype type;
+} table_row;
+
+static table_row table[] = {
+#define X(name, signature) {#name, signature, enter_##name, {{0}}, {0}},
+    WASI_FUNCTIONS(X)
+#undef X
+};
+
+enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
+_Static_assert(TABLE_ROWS == 46, "all of preview 1 (45 functions and sock_accept)");
+
+static void table_fill(void)
+{
+    static const aw_valtype i32 = {.kind = AW_I32};
+    for (int i = 0; i < TABLE_ROWS; i++) {
+        table_row *row = &table[i];
+        uint32_t count = (uint32_t)strlen(row->signature);
+        for (uint32_t j = 0; j < count; j++) {
+            row->parameters[j].kind = row->signature[j] == 'I' ? AW_I64 : AW_I32;
+        }
+        row->type = (aw_functype){.parameter_count = count, .parameters = row->parameters,
+                                  .result_count = strcmp(row->name, "proc_exit") != 0, .results = &i32};
+    }
+}
+
+bool aw_wasi_find(const char *name, size_t length, const aw_functype **type, aw_hostfunc *function)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, table_fill);
+    for (int i = 0; i < TABLE_ROWS; i++) {
+        if (strlen(table[i].name) == length && memcmp(table[i].name, name, length) == 0) {
+            *type = &table[i].type;
+            *function = table[i].function;
+            return true;
+        }
+    }
+    return false;
+}

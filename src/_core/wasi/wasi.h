@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The WASI preview 1 host: what the core needs of it. Plain C; it knows no engine and no Python.
+//
+// One aw_wasi is one program's view of the world: arguments, environment, descriptors. It belongs to one store and is used by
+// the thread that runs in it. Its functions are engine.h's raw host functions, with the aw_wasi as their `env`.
+
+#ifndef AW_WASI_H
+#define AW_WASI_H
+
+#include "../engines/engine.h"
+
+typedef struct aw_wasi aw_wasi;
+
+// A stream of the embedder's for a standard descriptor. Both return 0 and the number of bytes, a WASI errno, or WASI_RAISED. A
+// read of 0 bytes is the end.
+typedef struct aw_wasi_stream {
+    int (*read)(void *data, uint8_t *bytes, size_t length, size_t *done);
+    int (*write)(void *data, const uint8_t *bytes, size_t length, size_t *done);
+    void *data;  // borrowed
+} aw_wasi_stream;
+
+// What a callback returns when the embedder has an error of its own: the call from outside fails with AW_ERROR_HOST.
+#define WASI_RAISED (-1)
+
+typedef struct aw_wasi_host {
+    // A signal came during a blocking call: nonzero ends the program with AW_ERROR_HOST. May be NULL.
+    int (*signalled)(void *data);
+    void *data;
+} aw_wasi_host;
+
+aw_wasi *aw_wasi_new(const aw_wasi_host *host);
+void aw_wasi_delete(aw_wasi *wasi);  // closes what it owns
+
+// How memory of callers is reached; set when a store takes the program in.
+void aw_wasi_set_engine(aw_wasi *wasi, const aw_engine_api *api);
+
+// All copy what they are given. 0, or -1 when out of memory.
+int aw_wasi_add_argument(aw_wasi *wasi, const char *text, size_t length);
+int aw_wasi_add_environment(aw_wasi *wasi, const char *text, size_t length);  // "NAME=value"
+
+// The descriptors, in the order of their numbers. 0, or -1 when out of memory (then nothing was taken over).
+int aw_wasi_add_null(aw_wasi *wasi);
+int aw_wasi_add_file(aw_wasi *wasi, int host_descriptor);  // owned, as are directories
+int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream);
+int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable);
+
+// For tests: resolve paths without openat2, as on older kernels.
+void aw_wasi_avoid_openat2(aw_wasi *wasi);
+
+// The function of that name in wasi_snapshot_preview1, or false.
+bool aw_wasi_find(const char *name, size_t length, const aw_functype **type, aw_hostfunc *function);
+
+// proc_exit was called: true once, with the status.
+bool aw_wasi_take_exit(aw_wasi *wasi, uint32_t *status);
+
+#endif

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef AW_WASI_TYPE_H
+#define AW_WASI_TYPE_H
+
+#include "store.h"
+
+bool wasihost_check(core_state *state, PyObject *object);
+
+// The store that the program runs in, borrowed; NULL when it is closed. 0, or -1 with ValueError: it runs in one already.
+int wasihost_bind(PyObject *self, StoreObject *store);
+
+// The function of that name in wasi_snapshot_preview1, and the `env` to call it with.
+bool wasihost_find(const char *name, size_t length, const aw_functype **type, aw_hostfunc *function);
+void *wasihost_env(PyObject *self);
+
+// The program has called proc_exit: true once, with the status.
+bool wasihost_exit(PyObject *self, uint32_t *status);
+
+#endif
