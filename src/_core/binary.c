@@ -25,10 +25,10 @@ enum section_id {
 };
 
 static const char *const section_names[] = {
-    [SECTION_CUSTOM] = "custom", [SECTION_TYPE] = "type",       [SECTION_IMPORT] = "import",
-    [SECTION_FUNCTION] = "function", [SECTION_TABLE] = "table", [SECTION_MEMORY] = "memory",
-    [SECTION_GLOBAL] = "global", [SECTION_EXPORT] = "export",   [SECTION_START] = "start",
-    [SECTION_ELEMENT] = "element", [SECTION_CODE] = "code",     [SECTION_DATA] = "data",
+    [SECTION_CUSTOM] = "custom",         [SECTION_TYPE] = "type",     [SECTION_IMPORT] = "import",
+    [SECTION_FUNCTION] = "function",     [SECTION_TABLE] = "table",   [SECTION_MEMORY] = "memory",
+    [SECTION_GLOBAL] = "global",         [SECTION_EXPORT] = "export", [SECTION_START] = "start",
+    [SECTION_ELEMENT] = "element",       [SECTION_CODE] = "code",     [SECTION_DATA] = "data",
     [SECTION_DATA_COUNT] = "data count", [SECTION_TAG] = "tag",
 };
 
@@ -516,7 +516,8 @@ static void add_item(reader *self, binary_outline *outline, const binary_externt
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity < 16 ? 16 : list->capacity * 2;
         // Each item took at least one byte, so a module of less than 4 GiB cannot overflow this.
-        binary_externtype *items = capacity > list->count ? realloc(list->items, (size_t)capacity * sizeof(*items)) : NULL;
+        binary_externtype *items = capacity > list->count ? realloc(list->items, (size_t)capacity * sizeof(*items))
+                                                          : NULL;
         if (items == NULL) {
             reader_no_memory(self);
             return;
@@ -771,7 +772,8 @@ int binary_read(const uint8_t *bytes, size_t length, binary_outline *outline, aw
         section->start = start;
         section->offset = section->data_offset = offset;
         section->size = section->data_size = size;
-        reader part = {.start = bytes, .at = bytes + offset, .end = bytes + offset + size, .what = all.what, .error = error};
+        reader part = {
+            .start = bytes, .at = bytes + offset, .end = bytes + offset + size, .what = all.what, .error = error};
         read_section(&part, outline, section);
         all.failed = part.failed;
     }
@@ -947,5 +949,6 @@ const binary_name *binary_find_function_name(const binary_names *names, uint32_t
             high = middle;
         }
     }
-    return low < names->function_count && names->functions[low].index == function_index ? &names->functions[low].name : NULL;
+    return low < names->function_count && names->functions[low].index == function_index ? &names->functions[low].name
+                                                                                        : NULL;
 }

@@ -142,7 +142,8 @@ static int engine_probe(const aw_engine_api *api, presence *out, PyObject **reas
     if (api->needs_library) {
         int found = library_find(api, &out->library);
         if (found == 0) {
-            *reason = PyUnicode_FromFormat("engine '%s' is not installed: pip install \"anywasm[%s]\"", api->name, api->name);
+            *reason = PyUnicode_FromFormat("engine '%s' is not installed: pip install \"anywasm[%s]\"", api->name,
+                                           api->name);
             return *reason != NULL ? 0 : -1;
         }
         if (found < 0) {
@@ -153,7 +154,7 @@ static int engine_probe(const aw_engine_api *api, presence *out, PyObject **reas
     aw_error error;
     int status;
     Py_BEGIN_ALLOW_THREADS
-    status = api->probe(library, &out->version, &out->capabilities, &error);
+        status = api->probe(library, &out->version, &out->capabilities, &error);
     Py_END_ALLOW_THREADS
     if (status == 0) {
         const char *missing = aw_engine_check(api, out->capabilities);
@@ -257,18 +258,19 @@ PyObject *engine_raise_unsupported(core_state *state, const aw_engine_api *api, 
         const char *colon = what != NULL ? ": " : "", *name = capability_name(capability);
         what = what != NULL ? what : "";
         if (itself) {
-            PyErr_Format(state->UnsupportedError, "%s%sthis %s engine was made without '%s'%s", what, colon, api->name, name,
+            PyErr_Format(state->UnsupportedError, "%s%sthis %s engine was made without '%s'%s", what, colon, api->name,
+                         name,
                          capability == AW_CAP(FUEL)        ? ": make it with fuel=True"
                          : capability == AW_CAP(INTERRUPT) ? ": make it with interruptible=True"
                                                            : "");
         }
         else if (PyUnicode_GET_LENGTH(others) > 0) {
-            PyErr_Format(state->UnsupportedError, "%s%sengine '%s' lacks '%s', which %U has", what, colon, api->name, name,
-                         others);
+            PyErr_Format(state->UnsupportedError, "%s%sengine '%s' lacks '%s', which is in %U", what, colon, api->name,
+                         name, others);
         }
         else {
-            PyErr_Format(state->UnsupportedError, "%s%sengine '%s' lacks '%s', and no engine that is here has it%U", what, colon,
-                         api->name, name, absent);
+            PyErr_Format(state->UnsupportedError, "%s%sengine '%s' lacks '%s', and no engine that is here has it%U",
+                         what, colon, api->name, name, absent);
         }
     }
     Py_XDECREF(others);
@@ -312,7 +314,8 @@ static int optimize_convert(PyObject *object, uint8_t *out)
         return 0;
     }
     if (!PyUnicode_Check(object)) {
-        PyErr_Format(PyExc_TypeError, "Engine(): optimize: expected a str or None, got %.200s", Py_TYPE(object)->tp_name);
+        PyErr_Format(PyExc_TypeError, "Engine(): optimize: expected a str or None, got %.200s",
+                     Py_TYPE(object)->tp_name);
         return -1;
     }
     for (uint8_t i = 1; i < sizeof(optimize_names) / sizeof(optimize_names[0]); i++) {
@@ -341,7 +344,8 @@ static int stack_convert(PyObject *object, size_t *out)
         return -1;
     }
     if (size <= 0 || size == PY_SSIZE_T_MAX) {
-        PyErr_SetString(PyExc_ValueError, "Engine(): max_wasm_stack: expected a number of bytes above 0 that fits into memory");
+        PyErr_SetString(PyExc_ValueError,
+                        "Engine(): max_wasm_stack: expected a number of bytes above 0 that fits into memory");
         return -1;
     }
     *out = (size_t)size;
@@ -352,11 +356,13 @@ static int stack_convert(PyObject *object, size_t *out)
 static uint64_t feature_convert(PyObject *name)
 {
     if (!PyUnicode_Check(name)) {
-        PyErr_Format(PyExc_TypeError, "Engine(): disable: expected names of capabilities, got %.200s", Py_TYPE(name)->tp_name);
+        PyErr_Format(PyExc_TypeError, "Engine(): disable: expected names of capabilities, got %.200s",
+                     Py_TYPE(name)->tp_name);
         return 0;
     }
     for (int i = 0; i < CAPABILITY_COUNT; i++) {
-        if (PyUnicode_CompareWithASCIIString(name, capability_names[i].name) == 0 && (capability_names[i].bit & FEATURES) != 0) {
+        if (PyUnicode_CompareWithASCIIString(name, capability_names[i].name) == 0 &&
+            (capability_names[i].bit & FEATURES) != 0) {
             return capability_names[i].bit;
         }
     }
@@ -381,7 +387,8 @@ static int disable_convert(PyObject *object, uint64_t *out)
     PyObject *names = PySequence_Tuple(object);
     if (names == NULL) {
         if (PyErr_ExceptionMatches(PyExc_TypeError)) {
-            PyErr_Format(PyExc_TypeError, "Engine(): disable: expected a list of names, got %.200s", Py_TYPE(object)->tp_name);
+            PyErr_Format(PyExc_TypeError, "Engine(): disable: expected a list of names, got %.200s",
+                         Py_TYPE(object)->tp_name);
         }
         return -1;
     }
@@ -398,14 +405,24 @@ static int disable_convert(PyObject *object, uint64_t *out)
 }
 
 // The arguments of Engine(): 0 or -1.
-static int settings_convert(core_state *state, PyObject *args, PyObject *keywords, const aw_engine_api **api, aw_config *config)
+static int settings_convert(core_state *state, PyObject *args, PyObject *keywords, const aw_engine_api **api,
+                            aw_config *config)
 {
-    static char *names[] = {"name",     "fuel",           "interruptible", "debug_info", "optimize", "parallel_compilation",
-                            "nan_canonicalization", "max_wasm_stack", "disable",       NULL};
+    static char *names[] = {"name",
+                            "fuel",
+                            "interruptible",
+                            "debug_info",
+                            "optimize",
+                            "parallel_compilation",
+                            "nan_canonicalization",
+                            "max_wasm_stack",
+                            "disable",
+                            NULL};
     PyObject *name = Py_None, *optimize = Py_None, *max_wasm_stack = Py_None, *disable = NULL;
     int fuel = 0, interruptible = 0, debug_info = 0, parallel_compilation = 1, nan_canonicalization = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$pppOppOO:Engine", names, &name, &fuel, &interruptible, &debug_info,
-                                     &optimize, &parallel_compilation, &nan_canonicalization, &max_wasm_stack, &disable)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$pppOppOO:Engine", names, &name, &fuel, &interruptible,
+                                     &debug_info, &optimize, &parallel_compilation, &nan_canonicalization,
+                                     &max_wasm_stack, &disable)) {
         return -1;
     }
     memset(config, 0, sizeof(*config));
@@ -414,8 +431,8 @@ static int settings_convert(core_state *state, PyObject *args, PyObject *keyword
     config->debug_info = debug_info;
     config->parallel_compilation = parallel_compilation ? 0 : 1;
     config->nan_canonicalization = nan_canonicalization;
-    if (optimize_convert(optimize, &config->optimize) < 0 || stack_convert(max_wasm_stack, &config->max_wasm_stack) < 0 ||
-        disable_convert(disable, &config->disabled) < 0) {
+    if (optimize_convert(optimize, &config->optimize) < 0 ||
+        stack_convert(max_wasm_stack, &config->max_wasm_stack) < 0 || disable_convert(disable, &config->disabled) < 0) {
         return -1;
     }
     if (name == Py_None) {
@@ -446,14 +463,14 @@ static PyObject *settings_dict(const aw_config *config)
         Py_XDECREF(stack);
         return NULL;
     }
-    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N}",                              //
-                         "fuel", config->fuel ? Py_True : Py_False,                        //
-                         "interruptible", config->interruptible ? Py_True : Py_False,      //
-                         "debug_info", config->debug_info ? Py_True : Py_False,            //
-                         "optimize", optimize_names[config->optimize],                     //
+    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N}",  //
+                         "fuel", config->fuel ? Py_True : Py_False,  //
+                         "interruptible", config->interruptible ? Py_True : Py_False,  //
+                         "debug_info", config->debug_info ? Py_True : Py_False,  //
+                         "optimize", optimize_names[config->optimize],  //
                          "parallel_compilation", config->parallel_compilation == 1 ? Py_False : Py_True,  //
-                         "nan_canonicalization", config->nan_canonicalization ? Py_True : Py_False,       //
-                         "max_wasm_stack", stack,                                          //
+                         "nan_canonicalization", config->nan_canonicalization ? Py_True : Py_False,  //
+                         "max_wasm_stack", stack,  //
                          "disable", disable);
 }
 
@@ -519,7 +536,7 @@ static PyObject *engine_make(core_state *state, const aw_engine_api *api, const 
     const char *library = known.library != NULL ? PyBytes_AS_STRING(known.library) : NULL;
     aw_error error;
     Py_BEGIN_ALLOW_THREADS
-    self->handle = api->engine_new(config, library, &error);
+        self->handle = api->engine_new(config, library, &error);
     Py_END_ALLOW_THREADS
     if (self->handle == NULL) {
         engine_raise(self, &error, NULL);
@@ -571,22 +588,23 @@ int engine_convert(core_state *state, PyObject *object, EngineObject **out)
     return 0;
 }
 
-PyDoc_STRVAR(Engine_doc,
-             "Engine(name=None, *, fuel=False, interruptible=False, debug_info=False, optimize=None, "
-             "parallel_compilation=True, nan_canonicalization=False, max_wasm_stack=None, disable=())\n--\n\n"
-             "A WebAssembly engine with its compile settings. Threads may share it.\n\n"
-             "name: str, one of those that anywasm.engines() lists; None takes the environment variable ANYWASM_ENGINE, else\n"
-             "  the first that is here.\n"
-             "fuel: bool, stores count a budget of instructions.\n"
-             "interruptible: bool, running code can be stopped: Ctrl-C, Store.interrupt() and timeouts work. Costs speed.\n"
-             "debug_info: bool, keep what debuggers and profilers need.\n"
-             "optimize: 'none', 'speed' or 'speed_and_size'; None is the engine's default.\n"
-             "parallel_compilation: bool, compile a module on all processors.\n"
-             "nan_canonicalization: bool, every NaN that arithmetic makes has the same bits.\n"
-             "max_wasm_stack: int, bytes of stack for Wasm code; None is the engine's default.\n"
-             "disable: names of features that modules must not use, such as 'simd'; what builds on one goes with it.\n\n"
-             "Raises ValueError for an unknown name, and UnsupportedError for an engine that is not installed or a setting\n"
-             "that it lacks. Modules and stores made with the same Engine object fit each other.");
+PyDoc_STRVAR(
+    Engine_doc,
+    "Engine(name=None, *, fuel=False, interruptible=False, debug_info=False, optimize=None, "
+    "parallel_compilation=True, nan_canonicalization=False, max_wasm_stack=None, disable=())\n--\n\n"
+    "A WebAssembly engine with its compile settings. Threads may share it.\n\n"
+    "name: str, one of those that anywasm.engines() lists; None takes the environment variable ANYWASM_ENGINE, else\n"
+    "  the first that is here.\n"
+    "fuel: bool, stores count a budget of instructions.\n"
+    "interruptible: bool, running code can be stopped: Ctrl-C, Store.interrupt() and timeouts work. Costs speed.\n"
+    "debug_info: bool, keep what debuggers and profilers need.\n"
+    "optimize: 'none', 'speed' or 'speed_and_size'; None is the engine's default.\n"
+    "parallel_compilation: bool, compile a module on all processors.\n"
+    "nan_canonicalization: bool, every NaN that arithmetic makes has the same bits.\n"
+    "max_wasm_stack: int, bytes of stack for Wasm code; None is the engine's default.\n"
+    "disable: names of features that modules must not use, such as 'simd'; what builds on one goes with it.\n\n"
+    "Raises ValueError for an unknown name, and UnsupportedError for an engine that is not installed or a setting\n"
+    "that it lacks. Modules and stores made with the same Engine object fit each other.");
 
 static PyObject *Engine_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -686,10 +704,11 @@ static PyObject *Core_shared_engine(PyObject *module, PyObject *args)
     return status < 0 ? NULL : engine_shared(state, api, &config);
 }
 
-PyDoc_STRVAR(engine_list_doc,
-             "engine_list($module, /)\n--\n\n"
-             "Return (name, version, capabilities, reason) of every engine that is built in; reason tells why one is not\n"
-             "available, and is None for one that is.");
+PyDoc_STRVAR(
+    engine_list_doc,
+    "engine_list($module, /)\n--\n\n"
+    "Return (name, version, capabilities, reason) of every engine that is built in; reason tells why one is not\n"
+    "available, and is None for one that is.");
 
 static PyObject *Core_engine_list(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -700,9 +719,10 @@ static PyObject *Core_engine_list(PyObject *Py_UNUSED(module), PyObject *Py_UNUS
         int found = engine_probe(aw_engines[i], &known, &reason);
         Py_XDECREF(known.library);
         PyObject *capabilities = found >= 0 ? capability_set(found > 0 ? known.capabilities : 0) : NULL;
-        PyObject *item = capabilities == NULL ? NULL
-                                              : Py_BuildValue("(szNN)", aw_engines[i]->name, found > 0 ? known.version : NULL,
-                                                              capabilities, found > 0 ? Py_NewRef(Py_None) : reason);
+        PyObject *item = capabilities == NULL
+                             ? NULL
+                             : Py_BuildValue("(szNN)", aw_engines[i]->name, found > 0 ? known.version : NULL,
+                                             capabilities, found > 0 ? Py_NewRef(Py_None) : reason);
         if (capabilities == NULL) {
             Py_XDECREF(reason);
         }
@@ -738,7 +758,7 @@ PyObject *engine_wat2wasm(EngineObject *self, const char *text, Py_ssize_t lengt
     size_t size;
     int status;
     Py_BEGIN_ALLOW_THREADS
-    status = api->wat2wasm(library, text, (size_t)length, &bytes, &size, &error);
+        status = api->wat2wasm(library, text, (size_t)length, &bytes, &size, &error);
     Py_END_ALLOW_THREADS
     Py_XDECREF(known.library);
     if (status < 0) {
@@ -749,13 +769,14 @@ PyObject *engine_wat2wasm(EngineObject *self, const char *text, Py_ssize_t lengt
     return binary;
 }
 
-PyDoc_STRVAR(wat2wasm_doc,
-             "wat2wasm($module, text, engine=None)\n--\n\n"
-             "Return the binary form of a module in the text format.\n\n"
-             "text: str, or UTF-8 as a bytes-like object.\n"
-             "engine: Engine whose parser to use; None, or one that reads no text, takes any that does.\n\n"
-             "Raises CompileError with line and column for text that is malformed, UnsupportedError when no engine that is here\n"
-             "reads text. The result may still be invalid: Module.validate() tells.");
+PyDoc_STRVAR(
+    wat2wasm_doc,
+    "wat2wasm($module, text, engine=None)\n--\n\n"
+    "Return the binary form of a module in the text format.\n\n"
+    "text: str, or UTF-8 as a bytes-like object.\n"
+    "engine: Engine whose parser to use; None, or one that reads no text, takes any that does.\n\n"
+    "Raises CompileError with line and column for text that is malformed, UnsupportedError when no engine that is here\n"
+    "reads text. The result may still be invalid: Module.validate() tells.");
 
 static PyObject *Core_wat2wasm(PyObject *module, PyObject *args, PyObject *keywords)
 {
@@ -810,15 +831,9 @@ static PyMemberDef Engine_members[] = {
 };
 
 static PyType_Slot Engine_slots[] = {
-    {Py_tp_doc, (void *)Engine_doc},
-    {Py_tp_new, Engine_new},
-    {Py_tp_traverse, Engine_traverse},
-    {Py_tp_dealloc, Engine_dealloc},
-    {Py_tp_repr, Engine_repr},
-    {Py_tp_methods, Engine_methods},
-    {Py_tp_getset, Engine_getset},
-    {Py_tp_members, Engine_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Engine_doc}, {Py_tp_new, Engine_new},         {Py_tp_traverse, Engine_traverse},
+    {Py_tp_dealloc, Engine_dealloc}, {Py_tp_repr, Engine_repr},       {Py_tp_methods, Engine_methods},
+    {Py_tp_getset, Engine_getset},   {Py_tp_members, Engine_members}, {0, NULL},
 };
 
 PyType_Spec Engine_spec = {

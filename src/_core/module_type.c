@@ -32,7 +32,7 @@ static const uint8_t wasm_header[8] = {0x00, 'a', 's', 'm', 0x01, 0x00, 0x00, 0x
 static const uint8_t compiled_magic[8] = {0x89, 'A', 'W', 'C', '\r', '\n', 0x1A, '\n'};
 
 typedef struct source {
-    PyObject *bytes;   // owned bytes: the module in binary, or compiled
+    PyObject *bytes;  // owned bytes: the module in binary, or compiled
     PyObject *origin;  // owned str: the path, or NULL
     bool compiled;
 } source;
@@ -82,9 +82,13 @@ static const char *foreign_format(const char *bytes, Py_ssize_t length)
     } formats[] = {
         {"\x1F\x8B", "gzip-compressed data: decompress it first", 2},
         {"PK\x03\x04", "a zip archive", 4},
-        {"\x7F" "ELF", "a native program or library", 4},
+        {"\x7F"
+         "ELF",
+         "a native program or library", 4},
         {"MZ", "a native program or library", 2},
-        {"\x00" "aot", "code compiled by wamrc, which is not accepted", 4},
+        {"\x00"
+         "aot",
+         "code compiled by wamrc, which is not accepted", 4},
         {"<", "a web page or XML", 1},
         {"#!", "a script", 2},
         {"!<arch>", "an archive of object files", 7},
@@ -140,7 +144,8 @@ static int source_from_str(source *self, PyObject *object, const char *who)
         return source_from_path(self, object);
     }
     if (length >= 4 && memcmp(text, wasm_magic, 4) == 0) {
-        PyErr_Format(PyExc_TypeError, "%s: source: a binary module is bytes, not str: open its file with mode 'rb'", who);
+        PyErr_Format(PyExc_TypeError, "%s: source: a binary module is bytes, not str: open its file with mode 'rb'",
+                     who);
         return -1;
     }
     if (!looks_like_text(text, length) && !(memchr(text, '(', (size_t)length) && memchr(text, '\n', (size_t)length))) {
@@ -177,7 +182,7 @@ static int source_read(source *self, PyObject *object, const char *who)
 static int source_check_compiled(source *self)
 {
     PyObject *suffix = PyUnicode_FromString(".cwasm");
-    Py_ssize_t named = suffix == NULL          ? -1
+    Py_ssize_t named = suffix == NULL         ? -1
                        : self->origin == NULL ? 0
                                               : PyUnicode_Tailmatch(self->origin, suffix, 0, PY_SSIZE_T_MAX, 1);
     Py_XDECREF(suffix);
@@ -199,7 +204,8 @@ static int source_check_header(const source *self, core_state *state)
     const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(self->bytes);
     Py_ssize_t length = PyBytes_GET_SIZE(self->bytes);
     if (length < 8) {
-        return source_error(self, state->CompileError, "unexpected end: the module has only %zd bytes, its header needs 8", length);
+        return source_error(self, state->CompileError,
+                            "unexpected end: the module has only %zd bytes, its header needs 8", length);
     }
     unsigned version = bytes[4] | (unsigned)bytes[5] << 8, layer = bytes[6] | (unsigned)bytes[7] << 8;
     if (layer == 1) {
@@ -241,8 +247,8 @@ static int source_prepare(source *self, EngineObject *engine)
     }
     const char *what = foreign_format(bytes, length);
     source_error(self, state->CompileError,
-                 "this is no WebAssembly module: it begins with %R, not with b'\\x00asm', nor as text with '('%s%s%s", head,
-                 what != NULL ? " (" : "", what != NULL ? what : "", what != NULL ? ")" : "");
+                 "this is no WebAssembly module: it begins with %R, not with b'\\x00asm', nor as text with '('%s%s%s",
+                 head, what != NULL ? " (" : "", what != NULL ? what : "", what != NULL ? ")" : "");
     Py_DECREF(head);
     return -1;
 }
@@ -405,8 +411,8 @@ static int module_describe(ModuleObject *self, PyObject *origin)
 // --- birth and death ---------------------------------------------------------------------------------------------
 
 // A module of the engine's handle, which it takes over, also when it fails. *binary* is borrowed.
-static PyObject *module_make(core_state *state, EngineObject *engine, aw_module *handle, PyObject *binary, bool is_skeleton,
-                             PyObject *origin)
+static PyObject *module_make(core_state *state, EngineObject *engine, aw_module *handle, PyObject *binary,
+                             bool is_skeleton, PyObject *origin)
 {
     ModuleObject *self = module_cast(state->Module->tp_alloc(state->Module, 0));
     if (self == NULL) {
@@ -430,7 +436,7 @@ static PyObject *module_compile(core_state *state, EngineObject *engine, const s
     aw_error error;
     aw_module *handle;
     Py_BEGIN_ALLOW_THREADS
-    handle = engine->api->module_new(engine->handle, bytes, length, &error);
+        handle = engine->api->module_new(engine->handle, bytes, length, &error);
     Py_END_ALLOW_THREADS
     return handle != NULL ? module_make(state, engine, handle, from->bytes, false, from->origin)
                           : engine_raise(engine, &error, from->origin);
@@ -438,15 +444,16 @@ static PyObject *module_compile(core_state *state, EngineObject *engine, const s
 
 static PyObject *module_deserialize(core_state *state, EngineObject *engine, const source *from);
 
-PyDoc_STRVAR(Module_doc,
-             "Module(source, engine=None)\n--\n\n"
-             "Compiled WebAssembly code. Immutable; threads may share it.\n\n"
-             "source: the module as a bytes-like object (the binary, or UTF-8 of the text format), a path to a file with one\n"
-             "  (os.PathLike or str), or a str that is the text of a module, beginning with '(' or a comment. A file that is\n"
-             "  called .cwasm may hold what serialize() gave: see deserialize() about trust.\n"
-             "engine: Engine, or None for the one that ANYWASM_ENGINE or what is installed chooses.\n\n"
-             "Raises CompileError for what is malformed or invalid, UnsupportedError for features that the engine lacks, and\n"
-             "what open() raises for the path. Instance(module) brings it to life. Specification, section 2.5.");
+PyDoc_STRVAR(
+    Module_doc,
+    "Module(source, engine=None)\n--\n\n"
+    "Compiled WebAssembly code. Immutable; threads may share it.\n\n"
+    "source: the module as a bytes-like object (the binary, or UTF-8 of the text format), a path to a file with one\n"
+    "  (os.PathLike or str), or a str that is the text of a module, beginning with '(' or a comment. A file that is\n"
+    "  called .cwasm may hold what serialize() gave: see deserialize() about trust.\n"
+    "engine: Engine, or None for the one that ANYWASM_ENGINE or what is installed chooses.\n\n"
+    "Raises CompileError for what is malformed or invalid, UnsupportedError for features that the engine lacks, and\n"
+    "what open() raises for the path. Instance(module) brings it to life. Specification, section 2.5.");
 
 static PyObject *Module_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -498,10 +505,11 @@ static void Module_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(Module_validate_doc,
-             "validate($type, source, engine=None)\n--\n\n"
-             "Return None if the module is valid, else raise CompileError.\n\n"
-             "source, engine: as for Module(). Nothing is compiled. Raises UnsupportedError for features that the engine lacks.");
+PyDoc_STRVAR(
+    Module_validate_doc,
+    "validate($type, source, engine=None)\n--\n\n"
+    "Return None if the module is valid, else raise CompileError.\n\n"
+    "source, engine: as for Module(). Nothing is compiled. Raises UnsupportedError for features that the engine lacks.");
 
 static PyObject *Module_validate(PyObject *type, PyObject *args, PyObject *keywords)
 {
@@ -521,7 +529,7 @@ static PyObject *Module_validate(PyObject *type, PyObject *args, PyObject *keywo
         aw_error error;
         int status;
         Py_BEGIN_ALLOW_THREADS
-        status = engine->api->module_validate(engine->handle, bytes, length, &error);
+            status = engine->api->module_validate(engine->handle, bytes, length, &error);
         Py_END_ALLOW_THREADS
         valid = status == 0;
         if (!valid) {
@@ -640,8 +648,8 @@ static int compiled_read(core_state *state, const source *from, part parts[PART_
     unsigned version = (unsigned)read_number(at + 8, 4);
     if (version != FORMAT_VERSION) {
         return source_error(from, state->UnsupportedError,
-                            "the compiled module has format %u, this version of anywasm reads %d: compile it again", version,
-                            FORMAT_VERSION);
+                            "the compiled module has format %u, this version of anywasm reads %d: compile it again",
+                            version, FORMAT_VERSION);
     }
     size_t place = CONTENTS_OFFSET;
     bool fits = true;
@@ -659,8 +667,8 @@ static int compiled_read(core_state *state, const source *from, part parts[PART_
         return -1;
     }
     if (!fits || place != length || crc != (uint32_t)read_number(at + CRC_OFFSET, 4)) {
-        return source_error(from, state->CompileError, "the compiled module is damaged: its %zu bytes are not those that were written",
-                            length);
+        return source_error(from, state->CompileError,
+                            "the compiled module is damaged: its %zu bytes are not those that were written", length);
     }
     return 0;
 }
@@ -683,8 +691,8 @@ static int compiled_check(core_state *state, EngineObject *engine, const source 
     else if (PyUnicode_CompareWithASCIIString(name, engine->api->name) != 0 ||
              PyUnicode_CompareWithASCIIString(version, engine->version) != 0) {
         source_error(from, state->UnsupportedError,
-                     "the module was compiled by %U %U, and this is %s %s: compile it again, or choose that engine", name,
-                     version, engine->api->name, engine->version);
+                     "the module was compiled by %U %U, and this is %s %s: compile it again, or choose that engine",
+                     name, version, engine->api->name, engine->version);
     }
     else if (PyUnicode_Compare(settings, given_settings) != 0) {
         source_error(from, state->UnsupportedError,
@@ -717,8 +725,8 @@ static PyObject *module_deserialize(core_state *state, EngineObject *engine, con
     aw_error error;
     aw_module *handle;
     Py_BEGIN_ALLOW_THREADS
-    handle = engine->api->module_deserialize(engine->handle, (const uint8_t *)parts[PART_CODE].bytes,
-                                             (size_t)parts[PART_CODE].length, &error);
+        handle = engine->api->module_deserialize(engine->handle, (const uint8_t *)parts[PART_CODE].bytes,
+                                                 (size_t)parts[PART_CODE].length, &error);
     Py_END_ALLOW_THREADS
     PyObject *self = handle != NULL ? module_make(state, engine, handle, skeleton, true, from->origin)
                                     : engine_raise(engine, &error, from->origin);
@@ -726,13 +734,14 @@ static PyObject *module_deserialize(core_state *state, EngineObject *engine, con
     return self;
 }
 
-PyDoc_STRVAR(Module_deserialize_doc,
-             "deserialize($type, data, engine=None)\n--\n\n"
-             "Return the Module that serialize() gave *data* of, without compiling.\n\n"
-             "data: bytes-like object.\n"
-             "engine: Engine of the same name, version and settings as the one that compiled it; None is the default.\n\n"
-             "Only for data that you trust: it holds machine code, which runs with your rights and outside any sandbox.\n"
-             "Raises CompileError for damaged data, UnsupportedError for another engine, version or settings.");
+PyDoc_STRVAR(
+    Module_deserialize_doc,
+    "deserialize($type, data, engine=None)\n--\n\n"
+    "Return the Module that serialize() gave *data* of, without compiling.\n\n"
+    "data: bytes-like object.\n"
+    "engine: Engine of the same name, version and settings as the one that compiled it; None is the default.\n\n"
+    "Only for data that you trust: it holds machine code, which runs with your rights and outside any sandbox.\n"
+    "Raises CompileError for damaged data, UnsupportedError for another engine, version or settings.");
 
 static PyObject *Module_deserialize(PyObject *type, PyObject *args, PyObject *keywords)
 {
@@ -793,7 +802,7 @@ static PyObject *Module_serialize(PyObject *object, PyObject *Py_UNUSED(ignored)
     aw_error error;
     int status;
     Py_BEGIN_ALLOW_THREADS
-    status = engine->api->module_serialize(self->handle, &code, &code_size, &error);
+        status = engine->api->module_serialize(self->handle, &code, &code_size, &error);
     Py_END_ALLOW_THREADS
     if (status < 0) {
         free(skeleton);
@@ -818,10 +827,11 @@ static PyObject *Module_serialize(PyObject *object, PyObject *Py_UNUSED(ignored)
     return data;
 }
 
-PyDoc_STRVAR(Module_reduce_doc,
-             "__reduce__($self, /)\n--\n\n"
-             "Pickle the module's bytes and its engine's settings; unpickling compiles again. Of a deserialized module the\n"
-             "compiled code is pickled.");
+PyDoc_STRVAR(
+    Module_reduce_doc,
+    "__reduce__($self, /)\n--\n\n"
+    "Pickle the module's bytes and its engine's settings; unpickling compiles again. Of a deserialized module the\n"
+    "compiled code is pickled.");
 
 static PyObject *Module_reduce(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -940,12 +950,16 @@ static PyObject *Module_custom_sections(PyObject *object, PyObject *name)
 static PyObject *Module_get_sections(PyObject *object, void *Py_UNUSED(closure))
 {
     binary_outline outline;
-    PyObject *list = module_outline(module_cast(object), &outline, NULL) == 0 ? PyList_New((Py_ssize_t)outline.section_count) : NULL;
+    PyObject *list = module_outline(module_cast(object), &outline, NULL) == 0
+                         ? PyList_New((Py_ssize_t)outline.section_count)
+                         : NULL;
     for (uint32_t i = 0; list != NULL && i < outline.section_count; i++) {
         const binary_section *section = &outline.sections[i];
-        PyObject *name = section->id == 0 ? name_decode(section->name) : PyUnicode_FromString(binary_section_name(section->id));
-        PyObject *item = name != NULL ? Py_BuildValue("(Nnn)", name, (Py_ssize_t)section->offset, (Py_ssize_t)section->size)
-                                      : NULL;
+        PyObject *name = section->id == 0 ? name_decode(section->name)
+                                          : PyUnicode_FromString(binary_section_name(section->id));
+        PyObject *item = name != NULL
+                             ? Py_BuildValue("(Nnn)", name, (Py_ssize_t)section->offset, (Py_ssize_t)section->size)
+                             : NULL;
         if (item == NULL) {
             Py_CLEAR(list);
             break;
@@ -990,7 +1004,8 @@ static PyObject *Module_repr(PyObject *object)
     }
     Py_ssize_t imports = PyTuple_GET_SIZE(self->imports), exports = PyTuple_GET_SIZE(self->exports);
     PyObject *repr = PyUnicode_FromFormat("<anywasm.Module%U: %zd import%s, %zd export%s, %s>", text, imports,
-                                          imports == 1 ? "" : "s", exports, exports == 1 ? "" : "s", self->engine->api->name);
+                                          imports == 1 ? "" : "s", exports, exports == 1 ? "" : "s",
+                                          self->engine->api->name);
     Py_DECREF(text);
     return repr;
 }
@@ -998,7 +1013,8 @@ static PyObject *Module_repr(PyObject *object)
 // --- tables --------------------------------------------------------------------------------------------------------
 
 static PyMethodDef Module_methods[] = {
-    {"validate", (PyCFunction)(void (*)(void))Module_validate, METH_VARARGS | METH_KEYWORDS | METH_CLASS, Module_validate_doc},
+    {"validate", (PyCFunction)(void (*)(void))Module_validate, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     Module_validate_doc},
     {"custom_sections", Module_custom_sections, METH_O, Module_custom_sections_doc},
     {"serialize", Module_serialize, METH_NOARGS, Module_serialize_doc},
     {"deserialize", (PyCFunction)(void (*)(void))Module_deserialize, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
@@ -1013,7 +1029,8 @@ static PyGetSetDef Module_getset[] = {
     {"exports", Module_get_exports, NULL, "tuple of ExportType, in the module's order.", NULL},
     {"name", Module_get_name, NULL, "str: the module's own name in its name section, or None.", NULL},
     {"sections", Module_get_sections, NULL,
-     "list of (name, offset, size) of its sections, in bytes, without their headers; custom ones by their own name.", NULL},
+     "list of (name, offset, size) of its sections, in bytes, without their headers; custom ones by their own name.",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -1023,15 +1040,9 @@ static PyMemberDef Module_members[] = {
 };
 
 static PyType_Slot Module_slots[] = {
-    {Py_tp_doc, (void *)Module_doc},
-    {Py_tp_new, Module_new},
-    {Py_tp_traverse, Module_traverse},
-    {Py_tp_dealloc, Module_dealloc},
-    {Py_tp_repr, Module_repr},
-    {Py_tp_methods, Module_methods},
-    {Py_tp_getset, Module_getset},
-    {Py_tp_members, Module_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Module_doc}, {Py_tp_new, Module_new},         {Py_tp_traverse, Module_traverse},
+    {Py_tp_dealloc, Module_dealloc}, {Py_tp_repr, Module_repr},       {Py_tp_methods, Module_methods},
+    {Py_tp_getset, Module_getset},   {Py_tp_members, Module_members}, {0, NULL},
 };
 
 PyType_Spec Module_spec = {

@@ -18,18 +18,12 @@ static const char *const number_names[] = {
 static const struct {
     const char *name, *shorthand;
 } heap_names[] = {
-    [AW_HEAP_FUNC] = {"func", "funcref"},
-    [AW_HEAP_NOFUNC] = {"nofunc", "nullfuncref"},
-    [AW_HEAP_EXTERN] = {"extern", "externref"},
-    [AW_HEAP_NOEXTERN] = {"noextern", "nullexternref"},
-    [AW_HEAP_ANY] = {"any", "anyref"},
-    [AW_HEAP_EQ] = {"eq", "eqref"},
-    [AW_HEAP_I31] = {"i31", "i31ref"},
-    [AW_HEAP_STRUCT] = {"struct", "structref"},
-    [AW_HEAP_ARRAY] = {"array", "arrayref"},
-    [AW_HEAP_NONE] = {"none", "nullref"},
-    [AW_HEAP_EXN] = {"exn", "exnref"},
-    [AW_HEAP_NOEXN] = {"noexn", "nullexnref"},
+    [AW_HEAP_FUNC] = {"func", "funcref"},       [AW_HEAP_NOFUNC] = {"nofunc", "nullfuncref"},
+    [AW_HEAP_EXTERN] = {"extern", "externref"}, [AW_HEAP_NOEXTERN] = {"noextern", "nullexternref"},
+    [AW_HEAP_ANY] = {"any", "anyref"},          [AW_HEAP_EQ] = {"eq", "eqref"},
+    [AW_HEAP_I31] = {"i31", "i31ref"},          [AW_HEAP_STRUCT] = {"struct", "structref"},
+    [AW_HEAP_ARRAY] = {"array", "arrayref"},    [AW_HEAP_NONE] = {"none", "nullref"},
+    [AW_HEAP_EXN] = {"exn", "exnref"},          [AW_HEAP_NOEXN] = {"noexn", "nullexnref"},
 };
 
 enum { HEAP_COUNT = sizeof(heap_names) / sizeof(heap_names[0]) };
@@ -164,10 +158,11 @@ static int valtype_error(PyObject *object, const char *where)
     }
     PyObject *near = valtype_near(object);
     if (near != NULL) {
-        PyErr_Format(PyExc_ValueError,
-                     "%sunknown value type %.80R%U: there are i32, i64, f32, f64, v128, funcref, externref, exnref, anyref, "
-                     "eqref, i31ref, structref, arrayref, and forms such as (ref null func)",
-                     where, object, near);
+        PyErr_Format(
+            PyExc_ValueError,
+            "%sunknown value type %.80R%U: there are i32, i64, f32, f64, v128, funcref, externref, exnref, anyref, "
+            "eqref, i31ref, structref, arrayref, and forms such as (ref null func)",
+            where, object, near);
         Py_DECREF(near);
     }
     return -1;
@@ -293,8 +288,8 @@ static int limit_convert(PyObject *object, const char *who, const char *what, ui
         if (text == NULL) {
             PyErr_Clear();
         }
-        PyErr_Format(PyExc_ValueError, "%s(): %s: expected 0 to %llu, got %V", who, what, (unsigned long long)largest, text,
-                     "a huge number");
+        PyErr_Format(PyExc_ValueError, "%s(): %s: expected 0 to %llu, got %V", who, what, (unsigned long long)largest,
+                     text, "a huge number");
         Py_XDECREF(text);
         Py_DECREF(number);
         return -1;
@@ -311,7 +306,8 @@ static int limits_convert(PyObject *minimum, PyObject *maximum, PyObject *index,
     memset(out, 0, sizeof(*out));
     if (index != NULL) {
         if (!PyUnicode_Check(index)) {
-            PyErr_Format(PyExc_TypeError, "%s(): index: expected 'i32' or 'i64', got %.200s", who, Py_TYPE(index)->tp_name);
+            PyErr_Format(PyExc_TypeError, "%s(): index: expected 'i32' or 'i64', got %.200s", who,
+                         Py_TYPE(index)->tp_name);
             return -1;
         }
         out->is64 = PyUnicode_CompareWithASCIIString(index, "i64") == 0;
@@ -328,8 +324,8 @@ static int limits_convert(PyObject *minimum, PyObject *maximum, PyObject *index,
         return -1;
     }
     if (out->has_max && out->min > out->max) {
-        PyErr_Format(PyExc_ValueError, "%s(): the minimum %llu is above the maximum %llu", who, (unsigned long long)out->min,
-                     (unsigned long long)out->max);
+        PyErr_Format(PyExc_ValueError, "%s(): the minimum %llu is above the maximum %llu", who,
+                     (unsigned long long)out->min, (unsigned long long)out->max);
         return -1;
     }
     return 0;
@@ -348,8 +344,9 @@ static PyObject *limits_index(const aw_limits *limits)
 // "1, 3" as a repr's arguments.
 static PyObject *limits_arguments(const aw_limits *limits)
 {
-    return limits->has_max ? PyUnicode_FromFormat("%llu, %llu", (unsigned long long)limits->min, (unsigned long long)limits->max)
-                           : PyUnicode_FromFormat("%llu", (unsigned long long)limits->min);
+    return limits->has_max
+               ? PyUnicode_FromFormat("%llu, %llu", (unsigned long long)limits->min, (unsigned long long)limits->max)
+               : PyUnicode_FromFormat("%llu", (unsigned long long)limits->min);
 }
 
 // "1 to 3" or "at least 1" for people.
@@ -391,15 +388,16 @@ PyObject *valtype_wrap(core_state *state, aw_valtype type)
     return self;
 }
 
-PyDoc_STRVAR(ValType_doc,
-             "ValType(text, /)\n--\n\n"
-             "The type of a value: a number, a vector or a reference.\n\n"
-             "text: str, as WebAssembly's text format has it: i32, i64, f32, f64, v128, funcref, externref, exnref, anyref,\n"
-             "  eqref, i31ref, structref, arrayref, nullref, nullfuncref, nullexternref, nullexnref, or in full:\n"
-             "  (ref func), (ref null eq), … A type that a module defines itself shows as (ref $func), (ref $struct) or\n"
-             "  (ref $array).\n\n"
-             "Raises ValueError for a text that is none of these. Wherever a ValType is expected its text does as well.\n"
-             "str() gives the shortest text. Equal types are one object. Specification, section 2.3.");
+PyDoc_STRVAR(
+    ValType_doc,
+    "ValType(text, /)\n--\n\n"
+    "The type of a value: a number, a vector or a reference.\n\n"
+    "text: str, as WebAssembly's text format has it: i32, i64, f32, f64, v128, funcref, externref, exnref, anyref,\n"
+    "  eqref, i31ref, structref, arrayref, nullref, nullfuncref, nullexternref, nullexnref, or in full:\n"
+    "  (ref func), (ref null eq), … A type that a module defines itself shows as (ref $func), (ref $struct) or\n"
+    "  (ref $array).\n\n"
+    "Raises ValueError for a text that is none of these. Wherever a ValType is expected its text does as well.\n"
+    "str() gives the shortest text. Equal types are one object. Specification, section 2.3.");
 
 static PyObject *ValType_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -469,9 +467,11 @@ static PyObject *ValType_get_concrete(PyObject *self, void *Py_UNUSED(closure))
     return PyBool_FromLong(valtype_of(self).concrete);
 }
 
-PyDoc_STRVAR(getnewargs_doc, "__getnewargs__($self, /)\n--\n\nReturn the constructor's arguments, for pickle and copy.");
-PyDoc_STRVAR(getnewargs_ex_doc,
-             "__getnewargs_ex__($self, /)\n--\n\nReturn the constructor's arguments and keywords, for pickle and copy.");
+PyDoc_STRVAR(getnewargs_doc,
+             "__getnewargs__($self, /)\n--\n\nReturn the constructor's arguments, for pickle and copy.");
+PyDoc_STRVAR(
+    getnewargs_ex_doc,
+    "__getnewargs_ex__($self, /)\n--\n\nReturn the constructor's arguments and keywords, for pickle and copy.");
 
 static PyObject *ValType_getnewargs(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -485,8 +485,8 @@ static PyMethodDef ValType_methods[] = {
 
 static PyGetSetDef ValType_getset[] = {
     {"kind", ValType_get_kind, NULL, "str: 'i32', 'i64', 'f32', 'f64', 'v128' or 'ref'.", NULL},
-    {"heap_type", ValType_get_heap_type, NULL, "str: what a reference points to, such as 'func' or 'eq'; None for numbers.",
-     NULL},
+    {"heap_type", ValType_get_heap_type, NULL,
+     "str: what a reference points to, such as 'func' or 'eq'; None for numbers.", NULL},
     {"nullable", ValType_get_nullable, NULL, "bool: a reference that may be null.", NULL},
     {"concrete", ValType_get_concrete, NULL, "bool: a reference to a type that a module defines.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -537,7 +537,8 @@ static PyObject *valtype_tuple(core_state *state, const aw_valtype *types, uint3
 PyObject *functype_wrap(core_state *state, const aw_functype *type)
 {
     uint32_t parameter_count = type->parameter_count, result_count = type->result_count;
-    PyObject *object = state->FuncType->tp_alloc(state->FuncType, (Py_ssize_t)parameter_count + (Py_ssize_t)result_count);
+    PyObject *object = state->FuncType->tp_alloc(state->FuncType,
+                                                 (Py_ssize_t)parameter_count + (Py_ssize_t)result_count);
     if (object == NULL) {
         return NULL;
     }
@@ -789,14 +790,13 @@ PyObject *memorytype_wrap(core_state *state, const aw_memorytype *type)
     return self;
 }
 
-PyDoc_STRVAR(MemoryType_doc,
-             "MemoryType(minimum, maximum=None, *, shared=False, index='i32')\n--\n\n"
-             "The type of a memory: its limits, in pages of 65,536 bytes.\n\n"
-             "minimum: int, how many pages it begins with.\n"
-             "maximum: int, how many it may grow to; None for as many as the index type reaches.\n"
-             "shared: bool, several threads may use it; needs a maximum.\n"
-             "index: 'i32' (up to 65,536 pages) or 'i64', the type of its addresses.\n\n"
-             "Raises ValueError for limits out of range. Specification, section 2.3.12.");
+PyDoc_STRVAR(MemoryType_doc, "MemoryType(minimum, maximum=None, *, shared=False, index='i32')\n--\n\n"
+                             "The type of a memory: its limits, in pages of 65,536 bytes.\n\n"
+                             "minimum: int, how many pages it begins with.\n"
+                             "maximum: int, how many it may grow to; None for as many as the index type reaches.\n"
+                             "shared: bool, several threads may use it; needs a maximum.\n"
+                             "index: 'i32' (up to 65,536 pages) or 'i64', the type of its addresses.\n\n"
+                             "Raises ValueError for limits out of range. Specification, section 2.3.12.");
 
 static PyObject *MemoryType_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -822,9 +822,10 @@ static PyObject *MemoryType_repr(PyObject *self)
 {
     const aw_memorytype *type = memorytype_of(self);
     PyObject *limits = limits_arguments(&type->limits);
-    PyObject *repr = limits == NULL ? NULL
-                                    : PyUnicode_FromFormat("MemoryType(%U%s%s)", limits, type->shared ? ", shared=True" : "",
-                                                           type->limits.is64 ? ", index='i64'" : "");
+    PyObject *repr = limits == NULL
+                         ? NULL
+                         : PyUnicode_FromFormat("MemoryType(%U%s%s)", limits, type->shared ? ", shared=True" : "",
+                                                type->limits.is64 ? ", index='i64'" : "");
     Py_XDECREF(limits);
     return repr;
 }
@@ -877,8 +878,8 @@ static PyObject *MemoryType_get_index(PyObject *self, void *Py_UNUSED(closure))
 
 static PyObject *MemoryType_getnewargs_ex(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return Py_BuildValue("((NN){s:N,s:N})", MemoryType_get_minimum(self, NULL), MemoryType_get_maximum(self, NULL), "shared",
-                         MemoryType_get_shared(self, NULL), "index", MemoryType_get_index(self, NULL));
+    return Py_BuildValue("((NN){s:N,s:N})", MemoryType_get_minimum(self, NULL), MemoryType_get_maximum(self, NULL),
+                         "shared", MemoryType_get_shared(self, NULL), "index", MemoryType_get_index(self, NULL));
 }
 
 static PyMethodDef MemoryType_methods[] = {
@@ -931,14 +932,15 @@ PyObject *tabletype_wrap(core_state *state, const aw_tabletype *type)
     return self;
 }
 
-PyDoc_STRVAR(TableType_doc,
-             "TableType(element, minimum, maximum=None, *, index='i32')\n--\n\n"
-             "The type of a table: what it holds, and its limits.\n\n"
-             "element: ValType or its text, a reference type.\n"
-             "minimum: int, how many elements it begins with.\n"
-             "maximum: int, how many it may grow to, or None.\n"
-             "index: 'i32' or 'i64', the type of its indices.\n\n"
-             "Raises ValueError for limits out of range or an element that is no reference. Specification, section 2.3.13.");
+PyDoc_STRVAR(
+    TableType_doc,
+    "TableType(element, minimum, maximum=None, *, index='i32')\n--\n\n"
+    "The type of a table: what it holds, and its limits.\n\n"
+    "element: ValType or its text, a reference type.\n"
+    "minimum: int, how many elements it begins with.\n"
+    "maximum: int, how many it may grow to, or None.\n"
+    "index: 'i32' or 'i64', the type of its indices.\n\n"
+    "Raises ValueError for limits out of range or an element that is no reference. Specification, section 2.3.13.");
 
 static PyObject *TableType_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -955,7 +957,8 @@ static PyObject *TableType_new(PyTypeObject *type, PyObject *args, PyObject *key
         return NULL;
     }
     if (table.element.kind != AW_REF) {
-        PyErr_Format(PyExc_ValueError, "TableType(): element: expected a reference type such as 'funcref', got '%S'", element);
+        PyErr_Format(PyExc_ValueError, "TableType(): element: expected a reference type such as 'funcref', got '%S'",
+                     element);
         return NULL;
     }
     if (limits_convert(minimum, maximum, index, "TableType", largest, &table.limits) < 0) {
@@ -982,8 +985,8 @@ static PyObject *TableType_str(PyObject *self)
     char buffer[VALTYPE_TEXT_SIZE];
     PyObject *limits = limits_text(&type->limits);
     PyObject *text = limits == NULL ? NULL
-                                    : PyUnicode_FromFormat("%stable of %U %s", type->limits.is64 ? "64-bit " : "", limits,
-                                                           valtype_text(type->element, buffer));
+                                    : PyUnicode_FromFormat("%stable of %U %s", type->limits.is64 ? "64-bit " : "",
+                                                           limits, valtype_text(type->element, buffer));
     Py_XDECREF(limits);
     return text;
 }
@@ -1195,11 +1198,10 @@ PyObject *tagtype_wrap(core_state *state, FuncTypeObject *functype)
     return self;
 }
 
-PyDoc_STRVAR(TagType_doc,
-             "TagType(parameters=())\n--\n\n"
-             "The type of an exception tag: what an exception carries.\n\n"
-             "parameters: sequence of ValType or their texts.\n\n"
-             "Raises TypeError and ValueError for what is no value type. Specification, section 2.3.10.");
+PyDoc_STRVAR(TagType_doc, "TagType(parameters=())\n--\n\n"
+                          "The type of an exception tag: what an exception carries.\n\n"
+                          "parameters: sequence of ValType or their texts.\n\n"
+                          "Raises TypeError and ValueError for what is no value type. Specification, section 2.3.10.");
 
 static PyObject *TagType_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -1314,15 +1316,17 @@ PyType_Spec TagType_spec = {
 static int externtype_kind(core_state *state, PyObject *object, const char *who)
 {
     PyTypeObject *const types[] = {
-        [AW_EXTERN_FUNC] = state->FuncType,     [AW_EXTERN_TABLE] = state->TableType, [AW_EXTERN_MEMORY] = state->MemoryType,
-        [AW_EXTERN_GLOBAL] = state->GlobalType, [AW_EXTERN_TAG] = state->TagType,
+        [AW_EXTERN_FUNC] = state->FuncType,     [AW_EXTERN_TABLE] = state->TableType,
+        [AW_EXTERN_MEMORY] = state->MemoryType, [AW_EXTERN_GLOBAL] = state->GlobalType,
+        [AW_EXTERN_TAG] = state->TagType,
     };
     for (int kind = AW_EXTERN_FUNC; kind <= AW_EXTERN_TAG; kind++) {
         if (Py_TYPE(object) == types[kind]) {
             return kind;
         }
     }
-    PyErr_Format(PyExc_TypeError, "%s(): type: expected a FuncType, MemoryType, TableType, GlobalType or TagType, got %.200s", who,
+    PyErr_Format(PyExc_TypeError,
+                 "%s(): type: expected a FuncType, MemoryType, TableType, GlobalType or TagType, got %.200s", who,
                  Py_TYPE(object)->tp_name);
     return -1;
 }
@@ -1344,12 +1348,11 @@ PyObject *importtype_wrap(core_state *state, PyObject *module, PyObject *name, a
     return self;
 }
 
-PyDoc_STRVAR(ImportType_doc,
-             "ImportType(module, name, type)\n--\n\n"
-             "What a module wants from outside.\n\n"
-             "module, name: str, the two names of the import.\n"
-             "type: FuncType, MemoryType, TableType, GlobalType or TagType.\n\n"
-             "Module.imports is a tuple of these. Specification, section 2.5.10.");
+PyDoc_STRVAR(ImportType_doc, "ImportType(module, name, type)\n--\n\n"
+                             "What a module wants from outside.\n\n"
+                             "module, name: str, the two names of the import.\n"
+                             "type: FuncType, MemoryType, TableType, GlobalType or TagType.\n\n"
+                             "Module.imports is a tuple of these. Specification, section 2.5.10.");
 
 static PyObject *ImportType_new(PyTypeObject *class, PyObject *args, PyObject *keywords)
 {
@@ -1459,16 +1462,11 @@ static PyGetSetDef ImportType_getset[] = {
 };
 
 static PyType_Slot ImportType_slots[] = {
-    {Py_tp_doc, (void *)ImportType_doc},
-    {Py_tp_new, ImportType_new},
-    {Py_tp_traverse, ImportType_traverse},
-    {Py_tp_dealloc, ImportType_dealloc},
-    {Py_tp_repr, ImportType_repr},
-    {Py_tp_richcompare, ImportType_richcompare},
-    {Py_tp_hash, ImportType_hash},
-    {Py_tp_methods, ImportType_methods},
-    {Py_tp_getset, ImportType_getset},
-    {0, NULL},
+    {Py_tp_doc, (void *)ImportType_doc},   {Py_tp_new, ImportType_new},
+    {Py_tp_traverse, ImportType_traverse}, {Py_tp_dealloc, ImportType_dealloc},
+    {Py_tp_repr, ImportType_repr},         {Py_tp_richcompare, ImportType_richcompare},
+    {Py_tp_hash, ImportType_hash},         {Py_tp_methods, ImportType_methods},
+    {Py_tp_getset, ImportType_getset},     {0, NULL},
 };
 
 PyType_Spec ImportType_spec = {
@@ -1495,12 +1493,11 @@ PyObject *exporttype_wrap(core_state *state, PyObject *name, aw_externkind kind,
     return self;
 }
 
-PyDoc_STRVAR(ExportType_doc,
-             "ExportType(name, type)\n--\n\n"
-             "What a module gives to the outside.\n\n"
-             "name: str.\n"
-             "type: FuncType, MemoryType, TableType, GlobalType or TagType.\n\n"
-             "Module.exports is a tuple of these. Specification, section 2.5.11.");
+PyDoc_STRVAR(ExportType_doc, "ExportType(name, type)\n--\n\n"
+                             "What a module gives to the outside.\n\n"
+                             "name: str.\n"
+                             "type: FuncType, MemoryType, TableType, GlobalType or TagType.\n\n"
+                             "Module.exports is a tuple of these. Specification, section 2.5.11.");
 
 static PyObject *ExportType_new(PyTypeObject *class, PyObject *args, PyObject *keywords)
 {
@@ -1580,16 +1577,11 @@ static PyGetSetDef ExportType_getset[] = {
 };
 
 static PyType_Slot ExportType_slots[] = {
-    {Py_tp_doc, (void *)ExportType_doc},
-    {Py_tp_new, ExportType_new},
-    {Py_tp_traverse, ExportType_traverse},
-    {Py_tp_dealloc, ExportType_dealloc},
-    {Py_tp_repr, ExportType_repr},
-    {Py_tp_richcompare, ExportType_richcompare},
-    {Py_tp_hash, ExportType_hash},
-    {Py_tp_methods, ExportType_methods},
-    {Py_tp_getset, ExportType_getset},
-    {0, NULL},
+    {Py_tp_doc, (void *)ExportType_doc},   {Py_tp_new, ExportType_new},
+    {Py_tp_traverse, ExportType_traverse}, {Py_tp_dealloc, ExportType_dealloc},
+    {Py_tp_repr, ExportType_repr},         {Py_tp_richcompare, ExportType_richcompare},
+    {Py_tp_hash, ExportType_hash},         {Py_tp_methods, ExportType_methods},
+    {Py_tp_getset, ExportType_getset},     {0, NULL},
 };
 
 PyType_Spec ExportType_spec = {

@@ -75,10 +75,7 @@ typedef struct engine_slot {
     uint64_t capability;
 } engine_slot;
 
-#define SLOT(name, capability)                                  \
-    {                                                           \
-        #name, offsetof(aw_engine_api, name), (capability)      \
-    }
+#define SLOT(name, capability) {#name, offsetof(aw_engine_api, name), (capability)}
 
 // In the header's order. `store_gc` may be NULL in any engine, so it is not here.
 static const engine_slot engine_slots[] = {
