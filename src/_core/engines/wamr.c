@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "handlers.h"
 #include "wamr.h"
 #include "version.h"
 
@@ -75,6 +76,7 @@ static aw_engine *aw_wamr_engine_new(const aw_config *config, const char *librar
         out_of_memory(error);
         return NULL;
     }
+    handlers_arrange();  // from here on faulthandler has to be behind us
     engine->config = *config;
     engine->run = config->fuel ? aw_wamr_run_fueled : config->interruptible ? aw_wamr_run_interruptible : aw_wamr_run_plain;
     engine->handles = config->fuel            ? aw_wamr_handles_fueled
