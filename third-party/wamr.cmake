@@ -7,48 +7,19 @@ set(ANYWASM_SIMDE_INCLUDE "" CACHE PATH "Folder that has simde/wasm/simd128.h, f
 
 # --- the source ----------------------------------------------------------------------------------------------
 
-function(anywasm_find_wamr result)
-  if(ANYWASM_WAMR_SOURCE)
-    set(source ${ANYWASM_WAMR_SOURCE})
-    set(origin "ANYWASM_WAMR_SOURCE is not a checkout of WAMR")
-  elseif(EXISTS ${CMAKE_CURRENT_LIST_DIR}/wamr/core)  # a source distribution carries it there
-    set(source ${CMAKE_CURRENT_LIST_DIR}/wamr)
-    set(origin "third-party/wamr is incomplete")
-  else()
-    find_program(ANYWASM_CARGO cargo HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
-    if(NOT ANYWASM_CARGO)
-      message(FATAL_ERROR
-        "cargo was not found, which fetches the source of the embedded engine WAMR. Install Rust's cargo (1.85 or newer; "
-        "no Rust is compiled), or set -DANYWASM_WAMR_SOURCE=DIR to a checkout of WAMR 2.4.3, or build without it by "
-        "-DANYWASM_WAMR=OFF.")
-    endif()
-    execute_process(
-      COMMAND ${ANYWASM_CARGO} metadata --locked --format-version 1 --manifest-path ${CMAKE_CURRENT_LIST_DIR}/Cargo.toml
-      OUTPUT_VARIABLE metadata ERROR_VARIABLE complaint RESULT_VARIABLE status)
-    if(NOT status EQUAL 0)
-      message(FATAL_ERROR
-        "cargo could not fetch the source of WAMR:\n${complaint}\nCheck the network and that cargo is 1.85 or newer, or set "
-        "-DANYWASM_WAMR_SOURCE=DIR to a checkout of WAMR 2.4.3.")
-    endif()
-    string(REGEX MATCH "\"manifest_path\":\"([^\"]*/wamrx-sys-[^/\"]*)/Cargo.toml\"" ignored "${metadata}")
-    set(source ${CMAKE_MATCH_1}/wasm-micro-runtime)
-    set(origin "the crate wamrx-sys lacks it")
-  endif()
-  if(NOT EXISTS ${source}/core/iwasm/interpreter/wasm_interp_fast.c)
-    message(FATAL_ERROR "no source of WAMR in ${source}: core/iwasm/interpreter/wasm_interp_fast.c is missing (${origin})")
-  endif()
-  set(${result} ${source} PARENT_SCOPE)
-endfunction()
-
+include(${CMAKE_CURRENT_LIST_DIR}/find_wamr.cmake)
 anywasm_find_wamr(WAMR_SOURCE)
 message(STATUS "WAMR: ${WAMR_SOURCE}")
 
-# A changed copy of a file: each pair is a text that must stand in it exactly once, and what replaces it.
+# A changed copy of a file: each pair is a text that must stand in it exactly once, and what replaces it. A semicolon,
+# which would end an element of CMake's lists, is written $<SEMICOLON>.
 function(anywasm_change_wamr file result)
   file(READ ${WAMR_SOURCE}/core/iwasm/${file} text)
   set(pairs ${ARGN})
   while(pairs)
     list(POP_FRONT pairs from to)
+    string(REPLACE "$<SEMICOLON>" ";" from "${from}")
+    string(REPLACE "$<SEMICOLON>" ";" to "${to}")
     string(FIND "${text}" "${from}" first)
     string(FIND "${text}" "${from}" last REVERSE)
     if(first EQUAL -1 OR NOT first EQUAL last)
@@ -104,6 +75,18 @@ anywasm_change_wamr(interpreter/wasm_interp_fast.c WAMR_INTERPRETER
   # Imported functions are called through what is attached to them, not through a list by their index.
   "native_func_pointer = module_inst->import_func_ptrs[cur_func_index]"
   "native_func_pointer = cur_func"
+  # An import that is called in tail position by the outermost function returns to the host.
+  "so here we recover context from prev_frame */"
+  "so here we recover context from prev_frame */
+                if (!prev_frame->ip) {
+                    return$<SEMICOLON>
+                }"
+  # Vectors are parameters of tail calls, too.
+  "for (i = 0$<SEMICOLON> i < cur_func->param_count$<SEMICOLON> i++) {
+            if (cur_func->param_types[i] == VALUE_TYPE_I64"
+  "for (i = 0$<SEMICOLON> i < cur_func->param_count$<SEMICOLON> i++) {
+            ANYWASM_COPY_VECTOR()
+            if (cur_func->param_types[i] == VALUE_TYPE_I64"
   # Fuel is counted by the store.
   "#define CHECK_INSTRUCTION_LIMIT() (void)0"
   "#define CHECK_INSTRUCTION_LIMIT() ANYWASM_COUNT_INSTRUCTION()")
@@ -132,6 +115,7 @@ else()
   set(WAMR_PLATFORM_MACRO BH_PLATFORM_LINUX)
 endif()
 
+set(WAMR_OUR_FOLDER ${CMAKE_CURRENT_LIST_DIR}/../src/_core/engines)
 set(WAMR_SOURCES
   ${WAMR_LOADER}
   ${WAMR_SOURCE}/core/iwasm/common/wasm_loader_common.c
@@ -140,15 +124,15 @@ set(WAMR_SOURCES
   ${WAMR_SOURCE}/core/shared/utils/bh_leb128.c
   ${WAMR_SOURCE}/core/shared/utils/bh_list.c)
 set(WAMR_OURS
-  src/_core/engines/wamr.c
-  src/_core/engines/wamr_platform.c
-  src/_core/engines/wamr_instance.c
-  src/_core/engines/wamr_run.c)
+  ${WAMR_OUR_FOLDER}/wamr.c
+  ${WAMR_OUR_FOLDER}/wamr_platform.c
+  ${WAMR_OUR_FOLDER}/wamr_instance.c
+  ${WAMR_OUR_FOLDER}/wamr_run.c)
 add_library(anywasm_wamr STATIC ${WAMR_SOURCES} ${WAMR_OURS})
 
 # The interpreter, three times: for code that runs freely, that can be interrupted, and that also counts fuel.
 foreach(checks RANGE 2)
-  add_library(anywasm_wamr_interp_${checks} OBJECT src/_core/engines/wamr_interp.c)
+  add_library(anywasm_wamr_interp_${checks} OBJECT ${WAMR_OUR_FOLDER}/wamr_interp.c)
   target_compile_definitions(anywasm_wamr_interp_${checks} PRIVATE ANYWASM_CHECKS=${checks})
   target_sources(anywasm_wamr PRIVATE $<TARGET_OBJECTS:anywasm_wamr_interp_${checks}>)
   list(APPEND WAMR_PARTS anywasm_wamr_interp_${checks})
@@ -191,7 +175,7 @@ set(WAMR_DEFINITIONS
   WASM_ENABLE_SIMDE=${WAMR_SIMD}
   WASM_HAVE_MREMAP=1)
 
-set_source_files_properties(${WAMR_SOURCES} src/_core/engines/wamr_interp.c PROPERTIES COMPILE_OPTIONS -w)
+set_source_files_properties(${WAMR_SOURCES} ${WAMR_OUR_FOLDER}/wamr_interp.c PROPERTIES COMPILE_OPTIONS -w)
 set_source_files_properties(${WAMR_OURS} PROPERTIES
   COMPILE_OPTIONS "-Wall;-Wextra;$<$<BOOL:${ANYWASM_WARNINGS_ARE_ERRORS}>:-Werror>")
 
