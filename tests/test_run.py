@@ -37,13 +37,13 @@ def test_the_return_code_is_the_exit_status(program: Compiled, name: str, status
 
 
 def test_a_failure_is_an_exception_when_asked_for(program: Compiled) -> None:
-    with pytest.raises(anywasm.Exit, match=r"^the program ended with status 3$") as caught:
+    with pytest.raises(anywasm.Exit, match=r"^the program ended with exit status 3$") as caught:
         anywasm.run(program("EXIT_3"), check=True)
     assert caught.value.code == 3
 
 
 def test_the_exception_tells_what_the_program_said(program: Compiled) -> None:
-    with pytest.raises(anywasm.Exit, match=r"^the program ended with status 7: err$"):
+    with pytest.raises(anywasm.Exit, match=r"^the program ended with exit status 7: err$"):
         anywasm.run(program("WRITE_AND_FAIL"), check=True, capture_output=True)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from . import (
     Engine,
+    Exit,
     Func,
     FuncType,
     LimitError,
@@ -51,6 +52,8 @@ class UsageError(Exception):
     """The command line cannot be followed; argparse finds most of these itself."""
 
 
+FILE_HELP = 'a module, binary or text; "-" is stdin'
+
 # --- arguments ----------------------------------------------------------------------------------------------
 
 
@@ -77,8 +80,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--fuel", type=count, metavar="N", help="stop it after so many instructions, about")
     command.add_argument("--memory", type=size, metavar="BYTES", help="let its memory grow to so much; 64M, 1G")
     add_engine(command)
-    add_file(command)
-    command.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG", help=argparse.SUPPRESS)
+    # PARSER means: one argument, and whatever comes after it, options or not.
+    command.add_argument("program", nargs=argparse.PARSER, metavar="FILE", help=FILE_HELP)
     command.set_defaults(command=command_run)
 
     command = commands.add_parser("inspect", help="show what a module imports, exports and consists of")
@@ -89,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("validate", help="say nothing if modules are valid, else what is wrong with them")
     add_engine(command)
-    command.add_argument("files", nargs="+", metavar="FILE", help='a module, binary or text; "-" is stdin')
+    command.add_argument("files", nargs="+", metavar="FILE", help=FILE_HELP)
     command.set_defaults(command=command_validate)
 
     command = commands.add_parser(
@@ -122,7 +125,7 @@ def add_engine(command: argparse.ArgumentParser) -> None:
 
 
 def add_file(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help='a module, binary or text; "-" is stdin')
+    command.add_argument("file", metavar="FILE", help=FILE_HELP)
 
 
 def mount(text: str, *, writable: bool = True) -> tuple[str, Mount]:
@@ -181,6 +184,7 @@ def source_of(file: str) -> Path | bytes:
 
 
 def command_run(options: argparse.Namespace) -> int:
+    options.file, *options.args = options.program if options.program[0] != "--" else options.program[1:]
     # Nothing of ours needs cleaning up while a program runs: Ctrl-C may end us at once, on any engine.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -221,7 +225,11 @@ def invoke(options: argparse.Namespace) -> int:
     if not isinstance(function, Func):
         names = ", ".join(export.name for export in instance.module.exports if export.kind == "func")
         raise LinkError(f"it exports no function {name}; its functions: {names or 'none'}")
-    results = function(*parse_arguments(name, function.type, options.args))
+    arguments = parse_arguments(name, function.type, options.args)
+    try:
+        results = function(*arguments)
+    except Exit as ended:
+        return ended.code
     for result in results if isinstance(results, tuple) else () if results is None else (results,):
         print(f"{int.from_bytes(result, 'little'):#034x}" if isinstance(result, bytes) else result)
     return 0

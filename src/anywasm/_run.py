@@ -45,7 +45,7 @@ class CompletedRun:
     def check_returncode(self) -> None:
         """Raise Exit if the exit status is not 0."""
         if self.returncode != 0:
-            message = f"the program ended with status {self.returncode}"
+            message = f"the program ended with exit status {self.returncode}"
             if self.stderr:
                 said = self.stderr if isinstance(self.stderr, str) else self.stderr.decode(errors="replace")
                 message += f": {said.rstrip()[-1000:]}"
