@@ -683,6 +683,14 @@ static PyObject *Engine_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
     return Py_BuildValue("N(sN)", function, engine_cast(self)->api->name, config);
 }
 
+PyDoc_STRVAR(Engine_copy_doc, "__copy__($self, /)\n--\n\nReturn the engine itself: it is immutable.");
+PyDoc_STRVAR(Engine_deepcopy_doc, "__deepcopy__($self, memo, /)\n--\n\nReturn the engine itself: it is immutable.");
+
+static PyObject *Engine_copy(PyObject *self, PyObject *Py_UNUSED(memo))
+{
+    return Py_NewRef(self);
+}
+
 // --- functions of the module ------------------------------------------------------------------------------------
 
 PyDoc_STRVAR(shared_engine_doc,
@@ -752,6 +760,10 @@ PyObject *engine_wat2wasm(EngineObject *self, const char *text, Py_ssize_t lengt
         }
         Py_XDECREF(reason);
     }
+    if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {  // a byte order mark, which no parser of engines takes
+        text += 3;
+        length -= 3;
+    }
     const char *library = known.library != NULL ? PyBytes_AS_STRING(known.library) : NULL;
     aw_error error;
     uint8_t *bytes;
@@ -814,6 +826,8 @@ PyMethodDef engine_functions[] = {
 
 static PyMethodDef Engine_methods[] = {
     {"__reduce__", Engine_reduce, METH_NOARGS, Engine_reduce_doc},
+    {"__copy__", Engine_copy, METH_NOARGS, Engine_copy_doc},
+    {"__deepcopy__", Engine_copy, METH_O, Engine_deepcopy_doc},
     {NULL, NULL, 0, NULL},
 };
 

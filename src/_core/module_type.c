@@ -848,6 +848,14 @@ static PyObject *Module_reduce(PyObject *object, PyObject *Py_UNUSED(ignored))
     return Py_BuildValue("N(NO)", function, data, (PyObject *)self->engine);
 }
 
+PyDoc_STRVAR(Module_copy_doc, "__copy__($self, /)\n--\n\nReturn the module itself: it is immutable.");
+PyDoc_STRVAR(Module_deepcopy_doc, "__deepcopy__($self, memo, /)\n--\n\nReturn the module itself: it is immutable.");
+
+static PyObject *Module_copy(PyObject *self, PyObject *Py_UNUSED(memo))
+{
+    return Py_NewRef(self);
+}
+
 // --- names ---------------------------------------------------------------------------------------------------------
 
 // The names, read when first asked for: borrowed, or NULL when there is no memory.
@@ -1020,6 +1028,8 @@ static PyMethodDef Module_methods[] = {
     {"deserialize", (PyCFunction)(void (*)(void))Module_deserialize, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      Module_deserialize_doc},
     {"__reduce__", Module_reduce, METH_NOARGS, Module_reduce_doc},
+    {"__copy__", Module_copy, METH_NOARGS, Module_copy_doc},
+    {"__deepcopy__", Module_copy, METH_O, Module_deepcopy_doc},
     {NULL, NULL, 0, NULL},
 };
 
