@@ -332,7 +332,19 @@ class Ref:
     def i31(cls, value: int, store: Store, /) -> Ref: ...
 
 @final
-class WasiHost: ...
+class WasiHost:
+    def __new__(
+        cls,
+        args: Sequence[bytes],
+        env: Sequence[bytes],
+        streams: tuple[_Input, _Output, _Output],
+        mounts: Sequence[tuple[bytes, int, bool]],
+        *,
+        avoid_openat2: bool = False,
+    ) -> Self: ...
+
+_Input: TypeAlias = int | Callable[[int], bytes] | None
+_Output: TypeAlias = int | Callable[[bytes], object] | None
 
 # --- errors ---------------------------------------------------------------------------------------------------
 
