@@ -730,9 +730,23 @@ static uint64_t disabled_closure(uint64_t disabled)
     return disabled;
 }
 
+// What Wasmtime answers with a panic instead of an error.
+static int config_check(const aw_config *config, aw_error *error)
+{
+    enum { STACK_MAXIMUM = 2 << 20 };  // the size of its stacks for asynchronous calls, which bounds all others
+    if (config->max_wasm_stack > STACK_MAXIMUM) {
+        return aw_error_set(error, AW_ERROR_UNSUPPORTED, "max_wasm_stack: wasmtime takes at most %d bytes, got %zu", STACK_MAXIMUM,
+                            config->max_wasm_stack);
+    }
+    if (config->disabled & (AW_CAP(BULK_MEMORY) | AW_CAP(REFERENCE_TYPES))) {  // components need them
+        return aw_error_set(error, AW_ERROR_UNSUPPORTED, "disable: wasmtime cannot do without bulk_memory and reference_types");
+    }
+    return 0;
+}
+
 static aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *library, aw_error *error)
 {
-    if (library_load(library, error) < 0) {
+    if (config_check(config, error) < 0 || library_load(library, error) < 0) {
         return NULL;
     }
     aw_engine *engine = calloc(1, sizeof(*engine));
