@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where libwasmtime is. The extension asks when the first Wasmtime engine is made, or its version is wanted."""
+"""Where libwasmtime is. The extension asks when the engine is first wanted."""
 
 from __future__ import annotations
 
@@ -27,13 +27,3 @@ def wasmtime_library() -> str | None:
         if file.name in LIBRARY_NAMES:
             return os.fspath(file.locate())
     return None
-
-
-def wasmtime_version() -> str | None:
-    """The version of the installed distribution, or None: a library that is named says its own."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(PACKAGE)
-    except metadata.PackageNotFoundError:
-        return None
