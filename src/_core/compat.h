@@ -5,6 +5,7 @@
 #define AW_COMPAT_H
 
 #include <Python.h>
+#include <stdbool.h>
 #include <structmember.h>
 
 #if PY_VERSION_HEX < 0x030c0000
@@ -15,6 +16,27 @@
 
 // Immutable types came with 3.10, as did the flag against construction from Python.
 #define AW_TYPE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
+
+// The value of an int that has one digit of 30 bits at most, which most have: false for others, and for what is no int.
+static inline bool aw_long_compact(PyObject *object, long *out)
+{
+    if (!PyLong_CheckExact(object)) {
+        return false;
+    }
+#if PY_VERSION_HEX >= 0x030c0000
+    if (!PyUnstable_Long_IsCompact((PyLongObject *)object)) {
+        return false;
+    }
+    *out = (long)PyUnstable_Long_CompactValue((PyLongObject *)object);
+#else
+    Py_ssize_t size = Py_SIZE(object);
+    if (size < -1 || size > 1) {
+        return false;
+    }
+    *out = (long)size * (long)((PyLongObject *)object)->ob_digit[0];  // the digit of 0 is 0
+#endif
+    return true;
+}
 
 // A pending exception as one object (3.12's functions), for every version.
 static inline PyObject *aw_take_exception(void)

@@ -6,9 +6,8 @@
 // results become Python objects in the same array. Which of two vectorcalls does so is chosen when the Func is made:
 // the one for numbers alone, or the general one, which roots references first.
 //
-// The GIL: a short call keeps it, for dropping it costs more than the call. One call in 32 is timed, the first among
-// them; a function that once took longer than SLOW_NANOSECONDS drops the GIL from then on. Calls in a store with WASI always do:
-// they may wait for input.
+// The GIL: a short call keeps it, for dropping it costs more than the call. Some calls are timed, and while a function's last timed
+// call took longer than SLOW_NANOSECONDS, its calls drop the GIL. Calls in a store with WASI always do: they may wait for input.
 
 #include "func.h"
 
@@ -19,7 +18,7 @@
 #include "module_type.h"
 #include "value.h"
 
-enum { VALUES_ON_STACK = 16, TIMED_EVERY = 32, SLOW_NANOSECONDS = 20000 };
+enum { VALUES_ON_STACK = 16, TIMED_FIRST = 3, TIMED_EVERY = 64, SLOW_NANOSECONDS = 20000 };
 
 static inline FuncObject *func_cast(PyObject *self)
 {
@@ -52,26 +51,35 @@ static bool has_concrete_parameters(const FuncTypeObject *type)
     return false;
 }
 
+// Run the engine, and learn from how long it takes whether the next calls drop the GIL. Timed are the first few calls, of which the
+// very first is cold, and then one in TIMED_EVERY: what a function does may depend on its arguments.
+static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint32_t count, aw_error *error)
+{
+    self->calls_until_timed = self->calls_timed < TIMED_FIRST ? 1 : TIMED_EVERY;
+    self->calls_timed += self->calls_timed < TIMED_FIRST;
+    store_enter(self->store, drop_gil);
+    int64_t start = nanoseconds();
+    int status = self->store->api->func_call(self->item.func, values, count, error);
+    self->slow = nanoseconds() - start > SLOW_NANOSECONDS;
+    return status;
+}
+
 // Run the engine on raw values, in a store that was checked: 0, or -1 with an exception.
 static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
 {
     StoreObject *store = self->store;
+    bool drop_gil = self->slow || store->wasi != NULL;
     aw_error error;
     int status;
-    if (self->type->has_references && has_concrete_parameters(self->type) && store->api->func_call_checked != NULL) {
-        store_enter(store, self->slow || store->wasi != NULL);
+    if (self->checked) {
+        store_enter(store, drop_gil);
         status = store->api->func_call_checked(self->item.func, values, count, &error);
     }
-    else if (self->calls++ % TIMED_EVERY == 0) {
-        int64_t start = nanoseconds();
-        store_enter(store, self->slow || store->wasi != NULL);
-        status = store->api->func_call(self->item.func, values, count, &error);
-        if (nanoseconds() - start > SLOW_NANOSECONDS) {
-            self->slow = true;
-        }
+    else if (--self->calls_until_timed == 0) {
+        status = func_run_timed(self, drop_gil, values, count, &error);
     }
     else {
-        store_enter(store, self->slow || store->wasi != NULL);
+        store_enter(store, drop_gil);
         status = store->api->func_call(self->item.func, values, count, &error);
     }
     store_leave(store);
@@ -168,24 +176,7 @@ static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args
     value_place place = {.name = self->name, .what = "parameter"};
     for (uint32_t i = 0; i < parameter_count; i++) {
         place.index = i;
-        int status;
-        switch (type->values[i].kind) {
-        case AW_I32:
-            values[i].bits[0] = 0;
-            status = value_i32(args[i], &values[i].i32, &place);
-            break;
-        case AW_I64:
-            status = value_i64(args[i], &values[i].i64, &place);
-            break;
-        case AW_F32:
-            values[i].bits[0] = 0;
-            status = value_f32(args[i], &values[i].f32, &place);
-            break;
-        default:
-            status = value_f64(args[i], &values[i].f64, &place);
-            break;
-        }
-        if (status < 0) {
+        if (number_to_raw(type->values[i], args[i], &values[i], &place) < 0) {
             return NULL;
         }
     }
@@ -197,7 +188,7 @@ static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args
         if (result_count == 0) {
             Py_RETURN_NONE;
         }
-        return value_from_raw(store, type->type.results[0], &values[0]);
+        return number_from_raw(type->type.results[0], &values[0]);
     }
     return results_pack(store, type, values, false);
 }
@@ -234,6 +225,9 @@ static int host_results(const host_function *host, PyObject *result, aw_raw *val
     }
     if (count == 1) {
         value_place place = {.name = host->name, .what = "result", .index = -1};
+        if (type->numbers_only) {
+            return number_to_raw(type->type.results[0], result, values, &place);
+        }
         return value_to_raw(host->store, type->type.results[0], result, values, &place);
     }
     if (!PyTuple_Check(result) && !PyList_Check(result)) {
@@ -308,6 +302,25 @@ done:
     return thrown;
 }
 
+// The arguments as Python has them: new references, all or none.
+static int host_arguments(StoreObject *store, const FuncTypeObject *type, const aw_raw *values, Py_ssize_t count,
+                          PyObject **args)
+{
+    if (!type->numbers_only) {
+        return values_from_raw(store, type->type.parameters, values, count, args, false);
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        args[i] = number_from_raw(type->values[i], &values[i]);
+        if (args[i] == NULL) {
+            while (i-- > 0) {
+                Py_DECREF(args[i]);
+            }
+            return -1;
+        }
+    }
+    return 0;
+}
+
 // The way back from the engine into Python.
 static aw_hostresult host_call(void *env, aw_caller *caller, aw_raw *values)
 {
@@ -338,7 +351,7 @@ static aw_hostresult host_call(void *env, aw_caller *caller, aw_raw *values)
         }
         slots[1] = caller_object;
     }
-    if (values_from_raw(store, type->type.parameters, values, count, args, false) < 0) {
+    if (host_arguments(store, type, values, count, args) < 0) {
         Py_LeaveRecursiveCall();
         goto failed;
     }
@@ -434,6 +447,8 @@ PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObjec
     self->item.func = handle;
     self->type = (FuncTypeObject *)own_type;
     self->name = own_name;
+    self->calls_until_timed = 1;
+    self->checked = store->api->func_call_checked != NULL && self->type->has_references && has_concrete_parameters(self->type);
     self->vectorcall = self->type->numbers_only && values_needed(self->type) <= VALUES_ON_STACK ? Func_vectorcall_numbers
                                                                                                 : Func_vectorcall;
     return (PyObject *)self;

@@ -13,8 +13,10 @@ typedef struct {
     vectorcallfunc vectorcall;
     FuncTypeObject *type; // owned: the marshalling plan
     PyObject *name;       // owned str, or NULL
-    uint32_t calls;       // counts, to time one call in so many
-    bool slow;            // calls take long: drop the GIL around them
+    uint32_t calls_until_timed;  // the call that makes it 0 is timed
+    uint8_t calls_timed;  // up to the few that are timed at first
+    bool slow;            // the last timed call took long: drop the GIL around calls
+    bool checked;         // a parameter's type is concrete: the engine checks the values
 } FuncObject;
 
 // A host function of the engine's for a Python callable: owned, or NULL with an exception. *module* and *import_index* as in

@@ -101,7 +101,7 @@ static PyObject *index_of(PyObject *object, const value_place *place, aw_valtype
     return index;
 }
 
-int value_i32(PyObject *object, int32_t *out, const value_place *place)
+int value_i32_slow(PyObject *object, int32_t *out, const value_place *place)
 {
     PyObject *index = index_of(object, place, i32_type);
     if (index == NULL) {
@@ -117,7 +117,7 @@ int value_i32(PyObject *object, int32_t *out, const value_place *place)
     return 0;
 }
 
-int value_i64(PyObject *object, int64_t *out, const value_place *place)
+int value_i64_slow(PyObject *object, int64_t *out, const value_place *place)
 {
     PyObject *index = index_of(object, place, i64_type);
     if (index == NULL) {
@@ -143,12 +143,8 @@ int value_i64(PyObject *object, int64_t *out, const value_place *place)
     return 0;
 }
 
-int value_f64(PyObject *object, double *out, const value_place *place)
+int value_f64_slow(PyObject *object, double *out, const value_place *place)
 {
-    if (PyFloat_CheckExact(object)) {
-        *out = PyFloat_AS_DOUBLE(object);
-        return 0;
-    }
     *out = PyFloat_AsDouble(object);
     if (*out == -1.0 && PyErr_Occurred()) {
         if (PyErr_ExceptionMatches(PyExc_OverflowError) && PyLong_Check(object)) {

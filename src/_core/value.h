@@ -40,10 +40,71 @@ int values_from_raw(StoreObject *store, const aw_valtype *types, const aw_raw *r
 // TypeError "add(): expected 2 arguments, got 3".
 void value_raise_count(PyObject *name, Py_ssize_t wanted, Py_ssize_t given);
 
-// Numbers, for the fast paths.
-int value_i32(PyObject *object, int32_t *out, const value_place *place);
-int value_i64(PyObject *object, int64_t *out, const value_place *place);
+// Numbers, for the fast paths: small ints and exact floats without a call.
+int value_i32_slow(PyObject *object, int32_t *out, const value_place *place);
+int value_i64_slow(PyObject *object, int64_t *out, const value_place *place);
 int value_f32(PyObject *object, float *out, const value_place *place);
-int value_f64(PyObject *object, double *out, const value_place *place);
+int value_f64_slow(PyObject *object, double *out, const value_place *place);
+
+static inline int value_i32(PyObject *object, int32_t *out, const value_place *place)
+{
+    long value;
+    if (aw_long_compact(object, &value)) {
+        *out = (int32_t)value;
+        return 0;
+    }
+    return value_i32_slow(object, out, place);
+}
+
+static inline int value_i64(PyObject *object, int64_t *out, const value_place *place)
+{
+    long value;
+    if (aw_long_compact(object, &value)) {
+        *out = value;
+        return 0;
+    }
+    return value_i64_slow(object, out, place);
+}
+
+static inline int value_f64(PyObject *object, double *out, const value_place *place)
+{
+    if (PyFloat_CheckExact(object)) {
+        *out = PyFloat_AS_DOUBLE(object);
+        return 0;
+    }
+    return value_f64_slow(object, out, place);
+}
+
+// A number to Python; the type is none of v128 and references.
+static inline PyObject *number_from_raw(aw_valtype type, const aw_raw *raw)
+{
+    switch (type.kind) {
+    case AW_I32:
+        return PyLong_FromLong(raw->i32);
+    case AW_I64:
+        return PyLong_FromLongLong(raw->i64);
+    case AW_F32:
+        return PyFloat_FromDouble((double)raw->f32);
+    default:
+        return PyFloat_FromDouble(raw->f64);
+    }
+}
+
+// A number from Python: 0 or -1.
+static inline int number_to_raw(aw_valtype type, PyObject *object, aw_raw *raw, const value_place *place)
+{
+    switch (type.kind) {
+    case AW_I32:
+        raw->bits[0] = 0;
+        return value_i32(object, &raw->i32, place);
+    case AW_I64:
+        return value_i64(object, &raw->i64, place);
+    case AW_F32:
+        raw->bits[0] = 0;
+        return value_f32(object, &raw->f32, place);
+    default:
+        return value_f64(object, &raw->f64, place);
+    }
+}
 
 #endif
