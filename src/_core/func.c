@@ -6,8 +6,9 @@
 // results become Python objects in the same array. Which of two vectorcalls does so is chosen when the Func is made:
 // the one for numbers alone, or the general one, which roots references first.
 //
-// The GIL: a short call keeps it, for dropping it costs more than the call. Some calls are timed, and while a function's last timed
-// call took longer than SLOW_NANOSECONDS, its calls drop the GIL. Calls in a store with WASI always do: they may wait for input.
+// The GIL: a short call keeps it, for dropping it costs more than the call. A first call drops it; some calls are timed, and while a
+// function's last timed call took longer than SLOW_NANOSECONDS, its calls drop the GIL. Calls in a store with WASI, which may
+// wait for input, and in an interruptible one, which others must be able to stop, always do.
 
 #include "func.h"
 
@@ -68,7 +69,7 @@ static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint3
 static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
 {
     StoreObject *store = self->store;
-    bool drop_gil = self->slow || store->wasi != NULL;
+    bool drop_gil = self->slow || store->drops_gil;
     aw_error error;
     int status;
     if (self->checked) {
@@ -448,6 +449,7 @@ PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObjec
     self->type = (FuncTypeObject *)own_type;
     self->name = own_name;
     self->calls_until_timed = 1;
+    self->slow = true;  // until the first call has shown otherwise
     self->checked = store->api->func_call_checked != NULL && self->type->has_references && has_concrete_parameters(self->type);
     self->vectorcall = self->type->numbers_only && values_needed(self->type) <= VALUES_ON_STACK ? Func_vectorcall_numbers
                                                                                                 : Func_vectorcall;

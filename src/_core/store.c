@@ -363,6 +363,7 @@ static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keyword
             goto error;
         }
     }
+    self->drops_gil = self->interruptible || self->wasi != NULL;
     return (PyObject *)self;
 error:
     Py_DECREF(self);

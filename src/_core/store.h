@@ -53,6 +53,7 @@ typedef struct StoreObject {
     PyObject *wasi;             // owned WasiHost or NULL
     Py_ssize_t views;           // buffers of its memories that are out
     double timeout;             // seconds for an outermost call, or 0
+    bool drops_gil;             // around every call, however short
     bool interruptible;         // outermost calls are watched for Ctrl-C and the timeout
     bool watches_ctrl_c;        // this one is
     PyObject *weakrefs;
