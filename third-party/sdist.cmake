@@ -3,10 +3,11 @@
 # building from one needs no cargo. scikit-build-core runs CMake with SKBUILD_STATE "sdist" for that; git ignores the folder.
 
 set(folder ${CMAKE_CURRENT_LIST_DIR}/wamr)
-if(EXISTS ${folder}/LICENSE AND EXISTS ${folder}/core)
+if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/../PKG-INFO)
   return()  # this is a source distribution already
 endif()
 
+file(REMOVE_RECURSE ${folder})
 include(${CMAKE_CURRENT_LIST_DIR}/find_wamr.cmake)
 anywasm_find_wamr(source)
 file(COPY ${source}/LICENSE DESTINATION ${folder})
