@@ -410,11 +410,32 @@ def test_a_program_learns_that_its_reader_went_away(engine: Engine, file: Any) -
     assert (done.returncode, done.stderr) == (64, "")  # EPIPE, which the program exits with
 
 
+def shell(script: str) -> Done:
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+
+
+def test_output_that_cannot_be_written_is_told(file: Any) -> None:
+    done = shell(f"{' '.join(ANYWASM)} inspect {file('WRITE')} >/dev/full")
+    assert (done.returncode, done.stderr) == (1, "anywasm: error: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["inspect", "run"])
+def test_closed_streams_do_no_harm(file: Any, closed: str, command: str) -> None:
+    done = shell(f"{' '.join(ANYWASM)} {command} {file('WRITE')} {closed}")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_text_that_the_encoding_lacks_is_spelt_out(tmp_path: Path) -> None:
+    done = cli("inspect", tmp_path / "ü.wasm", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.stderr.endswith("/\\xfc.wasm: No such file or directory\n")
+
+
 def test_a_shell_sees_the_statuses_that_it_knows(file: Any) -> None:
     command = " ".join(ANYWASM)
     script = f"{command} inspect {file('WRITE')} | true; {command} run {file('TRAP')}; echo $?"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout == "134\n"
+    assert shell(script).stdout == "134\n"
 
 
 # --- inspect --------------------------------------------------------------------------------------------------------

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import signal
 import struct
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from . import (
     Engine,
@@ -46,6 +48,9 @@ FAILED = 1  # no such file, no valid module, imports missing
 USAGE = 2
 OUT_OF_LIMITS = 124  # as timeout(1)
 TRAPPED = 128 + signal.SIGABRT  # as a shell tells of abort()
+
+
+MOST_FRAMES = 50  # of a trap: a stack that overflowed has thousands
 
 
 class UsageError(Exception):
@@ -177,14 +182,13 @@ def size(text: str) -> int:
 
 def source_of(file: str) -> Path | bytes:
     """What Module takes: the path itself, or the bytes on stdin."""
-    return sys.stdin.buffer.read() if file == "-" else Path(file)
+    return open(0, "rb", closefd=False).read() if file == "-" else Path(file)
 
 
 # --- run ------------------------------------------------------------------------------------------------------
 
 
 def command_run(options: argparse.Namespace) -> int:
-    options.file, *options.args = options.program if options.program[0] != "--" else options.program[1:]
     # Nothing of ours needs cleaning up while a program runs: Ctrl-C may end us at once, on any engine.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -501,50 +505,55 @@ def printable(text: str) -> str:
 
 
 def print_error(message: str) -> None:
-    try:
-        sys.stdout.flush()
+    with contextlib.suppress(OSError):  # nobody reads it
         print("anywasm: error:", "\n".join(map(printable, message.split("\n"))), file=sys.stderr)
-    except BrokenPipeError:
-        pass  # nobody reads it
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-class Failure(NamedTuple):
-    status: int
-    message: str
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Follow the command line; the exit status."""
+    prepare_streams()
     try:
-        options = parser().parse_args(arguments)
         try:
-            status: int = options.command(options)
-        except (UsageError, WasmError, OSError, ValueError, MemoryError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            failure = failure_of(error, getattr(options, "file", ""))
-            print_error(failure.message)
-            status = failure.status
-        sys.stdout.flush()
+            return follow(parser().parse_args(arguments)) & 0xFF
+        finally:
+            sys.stdout.flush()  # here, where it can still be told that it failed
     except BrokenPipeError:
         die_of(signal.SIGPIPE)
     except KeyboardInterrupt:
         die_of(signal.SIGINT)
-    return status & 0xFF
+    except OSError as error:
+        discard_output()
+        print_error(error.strerror or str(error))
+        return FAILED
 
 
-def failure_of(error: Exception, file: str) -> Failure:
-    if isinstance(error, UsageError):
-        return Failure(USAGE, str(error))
-    if isinstance(error, (Trap, WasmException)):
-        frames = "".join(f"\n  {frame_text(frame)}" for frame in error.frames[:50])
-        return Failure(TRAPPED, f"{file}: {'trap: ' if isinstance(error, Trap) else ''}{error}{frames}")
-    if isinstance(error, LimitError):
-        return Failure(OUT_OF_LIMITS, told(error, file))
-    return Failure(FAILED, told(error, file))
+def follow(options: argparse.Namespace) -> int:
+    if "program" in options:
+        options.file, *options.args = options.program if options.program[0] != "--" else options.program[1:]
+    file = getattr(options, "file", "")
+    try:
+        status: int = options.command(options)
+    except UsageError as error:
+        print_error(str(error))
+        return USAGE
+    except (Trap, WasmException) as error:
+        print_error(f"{told(error, file)}{backtrace(error.frames)}")
+        return TRAPPED
+    except LimitError as error:
+        print_error(told(error, file))
+        return OUT_OF_LIMITS
+    except (WasmError, ValueError, MemoryError) as error:
+        print_error(told(error, file))
+        return FAILED
+    except OSError as error:
+        if error.filename is None:  # our own input or output
+            raise
+        print_error(told(error, file))
+        return FAILED
+    return status
 
 
 def told(error: Exception, file: str) -> str:
@@ -552,7 +561,16 @@ def told(error: Exception, file: str) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or file}: {error.strerror or error}"
     text = str(error) or type(error).__name__
+    if isinstance(error, Trap):
+        text = f"trap: {text}"
     return text if text.startswith(file) else f"{file}: {text}"
+
+
+def backtrace(frames: Sequence[Frame]) -> str:
+    lines = [f"\n  {frame_text(frame)}" for frame in frames[:MOST_FRAMES]]
+    if len(frames) > MOST_FRAMES:
+        lines.append(f"\n  and {len(frames) - MOST_FRAMES:,} more")
+    return "".join(lines)
 
 
 def frame_text(frame: Frame) -> str:
@@ -562,6 +580,27 @@ def frame_text(frame: Frame) -> str:
     if frame.file is not None:
         place += f", {frame.file}:{frame.line}"
     return f"in {frame.function_name or f'function[{frame.function_index}]'} ({place})"
+
+
+def prepare_streams() -> None:
+    """Put something where the shell closed a stream (`>&-`), and let no encoding refuse what is printed."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard_output() -> None:
+    """Keep Python from writing once more, at its end, what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def die_of(number: signal.Signals) -> NoReturn:
