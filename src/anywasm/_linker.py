@@ -79,8 +79,8 @@ class Linker:
     def function(self, module: str, name: str | None = None, type: FuncType | None = None) -> Callable[[F], F]:
         """Decorate a function to define it, under its own name unless another is given::
 
-        @linker.function("env")
-        def log(address, length): ...
+            @linker.function("env")
+            def log(address, length): ...
         """
 
         def decorate(function: F) -> F:
