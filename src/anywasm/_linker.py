@@ -81,6 +81,8 @@ class Linker:
 
             @linker.function("env")
             def log(address, length): ...
+
+        The function itself stays as it is.
         """
 
         def decorate(function: F) -> F:
