@@ -54,10 +54,17 @@ def build(c: Any, preset: str = "dev") -> None:
 
 def install_editable(c: Context, preset: str, *arguments: str) -> None:
     *options, what = arguments
+    folder = f"build-dir={BUILD}/{preset}-{{wheel_tag}}"
     python(
-        c, "-m", "pip", "install", *options, "--no-build-isolation", "--editable", what,
-        "-C", f"cmake.args=--preset={preset}", "-C", f"build-dir={BUILD}/{preset}-{{wheel_tag}}",
-    )  # fmt: skip
+        c, "-m", "pip", "install", *options, "--no-build-isolation", "--editable", what, *preset_options(preset), "-C", folder
+    )
+
+
+def preset_options(preset: str) -> list[str]:
+    """Options for pip that choose a preset; scikit-build-core would put Release in the place of its build type."""
+    kind = "Release" if preset == "release" else "Debug"
+    strip = str(preset == "release").lower()
+    return ["-C", f"cmake.args=--preset={preset}", "-C", f"cmake.build-type={kind}", "-C", f"install.strip={strip}"]
 
 
 @task(help={"engine": "only the tests of this engine", "args": "more arguments for pytest"})
@@ -140,7 +147,7 @@ def bench(c: Any) -> None:
 @task(help={"args": "arguments for pytest"})
 def asan(c: Any, args: str = "-q") -> None:
     """Test under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    executable = fresh_environment(c, "asan", sys.executable, ".[test]", "-C", "cmake.args=--preset=asan")
+    executable = fresh_environment(c, "asan", sys.executable, ".[test]", *preset_options("asan"))
     run(c, executable, "-m", "pytest", *shlex.split(args), **sanitizer_environment("detect_leaks=0"))
 
 
@@ -160,7 +167,7 @@ def sanitizer_environment(*options: str) -> dict[str, str]:
 @task(help={"args": "arguments for pytest"})
 def leaks(c: Any, args: str = "-q tests/test_lifetimes.py") -> None:
     """Run the tests of lifetimes under LeakSanitizer; fail for what our own code allocated and lost."""
-    executable = fresh_environment(c, "asan", sys.executable, ".[test]", "-C", "cmake.args=--preset=asan")
+    executable = fresh_environment(c, "asan", sys.executable, ".[test]", *preset_options("asan"))
     reports = BUILD / "leaks"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir()
