@@ -143,12 +143,12 @@ def use_multi_value(engine: anywasm.Engine) -> None:
 
 def use_reference_types(engine: anywasm.Engine) -> None:
     text = """(module (table 1 externref) (table 1 funcref)
-      (func (export "set") (param externref) (table.set 0 (i32.const 0) (local.get 0)))
-      (func (export "get") (result externref) (table.get 0 (i32.const 0))))"""
+      (func (export "keep") (param externref) (table.set 0 (i32.const 0) (local.get 0)))
+      (func (export "kept") (result externref) (table.get 0 (i32.const 0))))"""
     guest = exports(engine, text)
     marked = object()
-    guest.set(marked)
-    assert guest.get() is marked
+    guest.keep(marked)
+    assert guest.kept() is marked
 
 
 def use_bulk_memory(engine: anywasm.Engine) -> None:

@@ -77,7 +77,7 @@ def test_a_go_program_sees_its_world(
         compiled(build_go(programs / "world")),
         ["a", "b c"],
         env={"GREETING": "hello"},
-        mounts={"/data": anywasm.Dir(tmp_path, writable=True)},
+        mounts={"/data": anywasm.Mount(tmp_path, writable=True)},
         input=b"from stdin",
         capture_output=True,
     )
@@ -127,7 +127,7 @@ def test_a_c_program_works_on_files_and_directories(
     (tmp_path / "old.txt").write_text("old text")
     done = anywasm.run(
         compiled(compile_c(programs / "files.c")),
-        mounts={"/work": anywasm.Dir(tmp_path, writable=True)},
+        mounts={"/work": anywasm.Mount(tmp_path, writable=True)},
         capture_output=True,
     )
     assert done.stderr == b""

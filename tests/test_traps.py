@@ -21,6 +21,8 @@ TRAPS = {
     "indirect call type mismatch": "(call_indirect (param i32) (i32.const 1) (i32.const 0))",
     "call stack exhausted": "(call $run)",
 }
+# An engine may take a call through an element outside of a table for any access outside of it.
+SAME = {"undefined element": {"undefined element", "out of bounds table access"}}
 
 
 def trapping(body: str) -> str:
@@ -33,8 +35,8 @@ def test_a_trap_has_the_code_of_what_happened(instantiate: Instantiate, code: st
     run = instantiate(trapping(TRAPS[code])).exports.run
     with pytest.raises(anywasm.Trap) as caught:
         run()
-    assert caught.value.code == code
-    assert code in str(caught.value)
+    assert caught.value.code in SAME.get(code, {code})
+    assert caught.value.code in str(caught.value)
 
 
 @pytest.mark.parametrize("code", TRAPS)
