@@ -443,8 +443,9 @@ static int settings_convert(core_state *state, PyObject *args, PyObject *keyword
         PyErr_Format(PyExc_TypeError, "Engine(): name: expected a str or None, got %.200s", Py_TYPE(name)->tp_name);
         return -1;
     }
-    const char *text = PyUnicode_AsUTF8(name);  // NULL for lone surrogates
-    *api = text != NULL ? api_find(text) : NULL;
+    Py_ssize_t length;
+    const char *text = PyUnicode_AsUTF8AndSize(name, &length);  // NULL for lone surrogates
+    *api = text != NULL && strlen(text) == (size_t)length ? api_find(text) : NULL;
     if (*api == NULL) {
         PyErr_Clear();
         api_raise_unknown("Engine()", name);

@@ -280,6 +280,16 @@ static int value_prepare(StoreObject *store, aw_valtype type, PyObject *object, 
         if (object == Py_None) {
             return type.nullable ? 0 : raise_type(place, type, "an object that is not None", object);
         }
+        if (class == state->Ref && ((RefObject *)object)->refclass == AW_REF_EXTERN) {  // made external by the guest
+            const RefObject *given = (RefObject *)object;
+            if (store_check_same(store, given->store, "the reference") < 0) {
+                return -1;
+            }
+            store->api->ref_clone(AW_REF_EXTERN, &given->ref, &root->ref);
+            root->refclass = AW_REF_EXTERN;
+            root->rooted = true;
+            return 0;
+        }
         store_box *box = store_box_of(store, object);
         if (box == NULL) {
             return -1;
