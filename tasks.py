@@ -55,9 +55,8 @@ def build(c: Any, preset: str = "dev") -> None:
 def install_editable(c: Context, preset: str, *arguments: str) -> None:
     *options, what = arguments
     folder = f"build-dir={BUILD}/{preset}-{{wheel_tag}}"
-    python(
-        c, "-m", "pip", "install", *options, "--no-build-isolation", "--editable", what, *preset_options(preset), "-C", folder
-    )
+    options += ["--no-build-isolation", "--editable", what, *preset_options(preset), "-C", folder]
+    python(c, "-m", "pip", "install", *options)
 
 
 def preset_options(preset: str) -> list[str]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trap is a trap, and a crash is a crash, whoever else wants the signals: the engines, faulthandler, the package wasmtime.
+"""A trap is a trap, and a crash is a crash, whoever wants the signals: engines, faulthandler, the package wasmtime.
 
-Each case is a process of its own that takes steps in some order, then traps in every engine that it made, in the main thread
-and in another, and says so. At last it crashes for real, which has to end it by the signal, with faulthandler's report exactly
-if that is enabled.
+Each case is a process of its own that takes steps in some order, then traps in every engine that it made, in the main
+thread and in another, and says so. At last it crashes for real, which has to end it by the signal, with faulthandler's
+report exactly if that is enabled.
 """
 
 import importlib.util
@@ -117,7 +117,8 @@ def take(wat):
         for step in steps:
             if step in {"wamr", "wasmtime"} and step not in AVAILABLE:
                 pytest.skip(f"engine {step} is not here")
-        clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONFAULTHANDLER", "PYTHONDEVMODE"}}
+        ours = {"PYTHONFAULTHANDLER", "PYTHONDEVMODE"}
+        clean = {name: value for name, value in os.environ.items() if name not in ours}
         return subprocess.run(
             [sys.executable, *flags, "-c", PROGRAM, binary, *steps],
             env=clean | environment,
@@ -130,13 +131,16 @@ def take(wat):
     return run
 
 
-def check_traps_then_crash(done: subprocess.CompletedProcess[str], engines: int, enabled: bool, number: int = signal.SIGSEGV) -> None:
+def check_traps_then_crash(
+    done: subprocess.CompletedProcess[str], engines: int, enabled: bool, number: int = signal.SIGSEGV
+) -> None:
     assert done.stdout == f"trapped {engines}\n", done.stderr
     assert done.returncode == -number, done.stderr
     assert done.stderr.count("Fatal Python error") == int(enabled), done.stderr
 
 
-ORDERS = [order for count in (1, 2, 3, 4) for order in itertools.permutations(("wamr", "wasmtime", "package", "enable"), count)]
+STEPS = ("wamr", "wasmtime", "package", "enable")
+ORDERS = [order for count in range(1, 5) for order in itertools.permutations(STEPS, count)]
 ORDERS = [order for order in ORDERS if "enable" in order and {"wamr", "wasmtime"} & set(order)]
 
 
@@ -169,7 +173,9 @@ def test_a_crash_without_faulthandler_is_silent(take, order):
 
 
 @needs_package
-@pytest.mark.parametrize("order", ["enable package disable forget wasmtime", "enable package disable forget wamr wasmtime enable"])
+@pytest.mark.parametrize(
+    "order", ["enable package disable forget wasmtime", "enable package disable forget wamr wasmtime enable"]
+)
 def test_wasmtime_traps_where_the_handlers_of_its_library_were_lost(take, order):
     # faulthandler has put back what it found before the package came: nothing leads to the library's handlers any more.
     steps = order.split()

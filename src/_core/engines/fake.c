@@ -96,10 +96,12 @@ static const struct {
     const char *name;
     aw_errorkind kind;
 } kinds[] = {
-    {"compile", AW_ERROR_COMPILE},         {"link", AW_ERROR_LINK},     {"trap", AW_ERROR_TRAP},
-    {"fuel", AW_ERROR_FUEL},               {"limit", AW_ERROR_LIMIT},   {"interrupted", AW_ERROR_INTERRUPTED},
-    {"memory", AW_ERROR_MEMORY},           {"type", AW_ERROR_TYPE},     {"load", AW_ERROR_LOAD},
-    {"unsupported", AW_ERROR_UNSUPPORTED}, {"host", AW_ERROR_HOST},     {"internal", AW_ERROR_INTERNAL},
+    {"compile", AW_ERROR_COMPILE}, {"link", AW_ERROR_LINK},
+    {"trap", AW_ERROR_TRAP},       {"fuel", AW_ERROR_FUEL},
+    {"limit", AW_ERROR_LIMIT},     {"interrupted", AW_ERROR_INTERRUPTED},
+    {"memory", AW_ERROR_MEMORY},   {"type", AW_ERROR_TYPE},
+    {"load", AW_ERROR_LOAD},       {"unsupported", AW_ERROR_UNSUPPORTED},
+    {"host", AW_ERROR_HOST},       {"internal", AW_ERROR_INTERNAL},
 };
 
 // Is *call* to fail now? Then *error* is filled, and the result -1.
@@ -117,8 +119,8 @@ static int fail(const char *call, aw_error *error)
         passed = 0;
     }
     const char *kind = strchr(wish, ':');
-    if (kind == NULL || (wish[0] != '*' && (strlen(call) != (size_t)(kind - wish) ||
-                                            strncmp(call, wish, (size_t)(kind - wish)) != 0))) {
+    if (kind == NULL || (wish[0] != '*' &&
+                         (strlen(call) != (size_t)(kind - wish) || strncmp(call, wish, (size_t)(kind - wish)) != 0))) {
         return 0;
     }
     kind++;
@@ -134,7 +136,8 @@ static int fail(const char *call, aw_error *error)
             return -1;
         }
     }
-    return aw_error_set(error, AW_ERROR_INTERNAL, "ANYWASM_FAKE_FAIL: no kind of error is called %.*s", (int)length, kind);
+    return aw_error_set(error, AW_ERROR_INTERNAL, "ANYWASM_FAKE_FAIL: no kind of error is called %.*s", (int)length,
+                        kind);
 }
 
 static int out_of_memory(aw_error *error)
@@ -156,7 +159,7 @@ static void add_frames(aw_error *error, aw_instance *instance)
 
 // --- engine ----------------------------------------------------------------------------------------------
 
-#define CAPABILITIES                                                                                         \
+#define CAPABILITIES                                                                                               \
     (AW_CAP(SIMD) | AW_CAP(EXTENDED_CONST) | AW_CAP(MULTI_VALUE) | AW_CAP(REFERENCE_TYPES) | AW_CAP(BULK_MEMORY) | \
      AW_CAP(INTERRUPT) | AW_CAP(FUEL) | AW_CAP(SERIALIZE) | AW_CAP(IMPORTED_MEMORY) | AW_CAP(IMPORTED_TABLE) |     \
      AW_CAP(IMPORTED_GLOBAL))

@@ -180,7 +180,8 @@ static bool is_engines_action(action it)
 static bool same_action(action a, action b)
 {
     bool same = a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags;
-    for (int i = 1; same && i < NSIG; i++) {  // not memcmp: the C library leaves parts of what sigaction() tells undefined
+    for (int i = 1; same && i < NSIG;
+         i++) {  // not memcmp: the C library leaves parts of what sigaction() tells undefined
         same = sigismember(&a->sa_mask, i) == sigismember(&b->sa_mask, i);
     }
     return same;
