@@ -148,6 +148,9 @@ static PyObject *func_call_general(FuncObject *self, PyObject *const *args, bool
     if (values != on_stack) {
         PyMem_Free(values);
     }
+    if (type->has_references && result != NULL) {
+        store_collect_if_due(store);
+    }
     return result;
 }
 

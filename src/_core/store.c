@@ -87,8 +87,24 @@ static void box_unlink(StoreObject *self, store_box *box)
     }
 }
 
+enum { EXTERNREFS_UNTIL_GC = 1000 };  // at least
+
+// Engines with a collector run it when their heap is full, which says nothing of the size of the objects that externrefs keep alive
+// on Python's side. So the store asks for it, too: each time twice as many were made as are alive.
+void store_collect(StoreObject *self)
+{
+    aw_error error;
+    if (self->api->store_gc != NULL && self->handle != NULL && self->api->store_gc(self->handle, &error) < 0) {
+        aw_error_clear(&error);
+    }
+    store_sweep(self);
+    self->externrefs_made = 0;
+    self->externrefs_until_gc = 2 * self->box_count > EXTERNREFS_UNTIL_GC ? 2 * self->box_count : EXTERNREFS_UNTIL_GC;
+}
+
 store_box *store_box_of(StoreObject *self, PyObject *object)
 {
+    self->externrefs_made++;
     PyObject *key = PyLong_FromVoidPtr(object);
     if (key == NULL) {
         return NULL;
@@ -114,6 +130,7 @@ store_box *store_box_of(StoreObject *self, PyObject *object)
                 self->boxes->previous = box;
             }
             self->boxes = box;
+            self->box_count++;
         }
         Py_XDECREF(address);
     }
@@ -151,6 +168,7 @@ void store_sweep_dead(StoreObject *self)
         }
         Py_XDECREF(key);
         box_unlink(self, box);
+        self->box_count--;
         PyObject *object = box->object;
         PyMem_Free(box);
         Py_DECREF(object);  // may run Python code, which may use the store: the lists are consistent here
@@ -363,6 +381,7 @@ static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keyword
             goto error;
         }
     }
+    self->externrefs_until_gc = EXTERNREFS_UNTIL_GC;
     self->drops_gil = self->interruptible || self->wasi != NULL;
     return (PyObject *)self;
 error:

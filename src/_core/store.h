@@ -46,6 +46,8 @@ typedef struct StoreObject {
     PyObject *exception;        // owned: raised by a host function, on its way out
     store_box *boxes;           // owned, all
     store_box *dead;            // to be freed
+    size_t box_count;           // of `boxes`
+    size_t externrefs_made, externrefs_until_gc;  // since the last collection, and when the next one is due
     PyObject *box_index;        // owned dict: address of an object -> address of its box, as ints
     host_function *host_functions;  // owned
     store_instance *instances;  // owned array
@@ -109,6 +111,15 @@ static inline void store_sweep(StoreObject *self)
 {
     if (self->dead != NULL) {
         store_sweep_dead(self);
+    }
+}
+
+// Collect where enough externrefs were made since the last time; after an engine call, never inside one.
+void store_collect(StoreObject *self);
+static inline void store_collect_if_due(StoreObject *self)
+{
+    if (self->externrefs_made >= self->externrefs_until_gc && self->depth == 0) {
+        store_collect(self);
     }
 }
 
