@@ -63,6 +63,17 @@ static inline bool stack_left(WASMExecEnv *env)
 #define shared_memory_lock(memory) (void)0
 #define shared_memory_unlock(memory) (void)0
 
+#if WASM_ENABLE_SIMDE != 0
+#define ANYWASM_COPY_VECTOR()                                                             \
+    if (cur_func->param_types[i] == VALUE_TYPE_V128) {                                    \
+        PUT_V128_TO_ADDR(lp, GET_OPERAND_V128(2 * (cur_func->param_count - i - 1)));      \
+        lp += 4;                                                                          \
+        continue;                                                                         \
+    }
+#else
+#define ANYWASM_COPY_VECTOR()
+#endif
+
 #if ANYWASM_CHECKS == 2
 #define ANYWASM_COUNT_INSTRUCTION()                                          \
     do {                                                                     \

@@ -113,3 +113,30 @@ void wasm_runtime_read_v128(const uint8 *bytes, uint64 *first, uint64 *second)
     memcpy(first, bytes, 8);
     memcpy(second, bytes + 8, 8);
 }
+
+// --- constant expressions ----------------------------------------------------------------------------------------------
+
+// Free the tree of *root* without recursion, for a module can make it as deep as it is long: what is left of a node is
+// turned to be above it, until nothing is left of the root.
+void destroy_init_expr_recursive(InitializerExpression *root)
+{
+    while (root != NULL) {
+        InitializerExpression *left = NULL, *right = NULL;
+        if (is_expr_binary_op(root->init_expr_type)) {
+            left = root->u.binary.l_expr;
+            right = root->u.binary.r_expr;
+        }
+        if (left == NULL) {
+            free(root);
+            root = right;
+            continue;
+        }
+        if (!is_expr_binary_op(left->init_expr_type)) {
+            left->init_expr_type = INIT_EXPR_TYPE_I32_ADD;  // a leaf has no children
+            left->u.binary.l_expr = left->u.binary.r_expr = NULL;
+        }
+        root->u.binary.l_expr = left->u.binary.r_expr;
+        left->u.binary.r_expr = root;
+        root = left;
+    }
+}

@@ -1,0 +1,30 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; Calls in and out, of all shapes. Turned into modules.h by make_modules.py.
+(module $calls
+  (import "host" "add" (func $host_add (param i32 i32) (result i32)))
+  (import "host" "shuffle" (func $host_shuffle (param i32 i64 f32 f64) (result f64 f32 i64 i32)))
+  (import "host" "fail" (func $host_fail))
+  (import "host" "again" (func $host_again (param i32) (result i32)))
+
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "shuffle") (param i32 i64 f32 f64) (result f64 f32 i64 i32)
+    (local.get 3) (local.get 2) (local.get 1) (local.get 0))
+  (func (export "call_add") (param i32 i32) (result i32) (call $host_add (local.get 0) (local.get 1)))
+  (func (export "call_shuffle") (param i32 i64 f32 f64) (result f64 f32 i64 i32)
+    (call $host_shuffle (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
+  (func (export "call_fail") (param i32) (if (local.get 0) (then (call $host_fail))))
+  (func $again (export "again") (param i32) (result i32)
+    (if (result i32) (i32.eqz (local.get 0))
+      (then (i32.const 0))
+      (else (i32.add (i32.const 1) (call $host_again (i32.sub (local.get 0) (i32.const 1)))))))
+  (func (export "tail") (param i32 i32) (result i32) (return_call $host_add (local.get 0) (local.get 1)))
+  (func (export "loop_host") (param i32) (result i32) (local i32)
+    (loop $next
+      (local.set 1 (call $host_add (local.get 1) (i32.const 1)))
+      (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+    (local.get 1))
+  (func (export "spin") (loop $forever (br $forever)))
+  (func (export "count") (param i32) (loop $next (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "sum20") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (i32.add (local.get 0) (i32.add (local.get 10) (local.get 19))))
+)

@@ -1,0 +1,23 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; Imports what things.wat exports.
+(module $user
+  (import "things" "memory" (memory 1))
+  (import "things" "table" (table $t 4 funcref))
+  (import "things" "counter" (global $g (mut i32)))
+  (import "things" "constant" (global $c i64))
+  (import "things" "seven" (func $seven (result i32)))
+  (type $int (func (result i32)))
+  (global (export "copied") i64 (global.get $c))
+  (elem (table $t) (i32.const 3) func $nine)
+  (data (i32.const 20) "from the user")
+  (func $nine (export "nine") (result i32) (i32.const 9))
+  (func (export "call_seven") (result i32) (call $seven))
+  (func (export "call") (param i32) (result i32) (call_indirect $t (type $int) (local.get 0)))
+  (func (export "peek") (param i32) (result i32) (i32.load8_u (local.get 0)))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "size") (result i32) (memory.size))
+  (func (export "copy_counter") (result i32) (global.get $g))
+  (func (export "set_counter") (param i32) (global.set $g (local.get 0)))
+  (func (export "reference") (result funcref) (ref.func $nine))
+  (func (export "fill_table") (param i32) (table.set $t (local.get 0) (ref.func $seven)))
+)
