@@ -22,12 +22,15 @@ static inline int global_check(GlobalObject *self)
 
 // --- birth ------------------------------------------------------------------------------------------------------
 
+// The engine is asked first: making the object may collect garbage, whose destructors may close the store.
 PyObject *global_wrap(StoreObject *store, aw_global *handle)
 {
+    aw_globaltype type;
+    store->api->global_type(handle, &type);
     aw_extern item = {.kind = AW_EXTERN_GLOBAL, .global = handle};
     PyObject *self = extern_new(store->state->Global, store, &item);
     if (self != NULL) {
-        store->api->global_type(handle, &global_cast(self)->type);
+        global_cast(self)->type = type;
     }
     return self;
 }

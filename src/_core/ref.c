@@ -20,8 +20,20 @@ bool ref_check(core_state *state, PyObject *object)
 
 // --- birth and death ------------------------------------------------------------------------------------------
 
+// What it is and an i31's value are found out now, for the hash needs them and must not change when the store is closed. Making an
+// object may collect garbage, whose destructors may close the store: so they are found out before this one is made, and the
+// store may be closed by one that was made for an earlier value of the same call.
 PyObject *ref_wrap(StoreObject *store, aw_refclass refclass, aw_ref *ref)
 {
+    if (store_check(store) < 0) {
+        store->api->ref_drop(refclass, ref);
+        return NULL;
+    }
+    aw_heaptype heap = refclass == AW_REF_EXN ? AW_HEAP_EXN : AW_HEAP_EXTERN;
+    if (refclass == AW_REF_ANY) {
+        heap = store->api->ref_heaptype(store->handle, refclass, ref);
+    }
+    int32_t i31 = heap == AW_HEAP_I31 ? store->api->ref_i31(store->handle, ref) : 0;
     PyTypeObject *type = store->state->Ref;
     RefObject *self = (RefObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -31,16 +43,8 @@ PyObject *ref_wrap(StoreObject *store, aw_refclass refclass, aw_ref *ref)
     self->store = (StoreObject *)Py_NewRef((PyObject *)store);
     self->refclass = refclass;
     self->ref = *ref;
-    // What it is and an i31's value are found out now: the hash needs them, and must not change when the store is closed.
-    if (refclass == AW_REF_ANY) {
-        self->heap = store->api->ref_heaptype(store->handle, refclass, ref);
-    }
-    else {
-        self->heap = refclass == AW_REF_EXN ? AW_HEAP_EXN : AW_HEAP_EXTERN;
-    }
-    if (self->heap == AW_HEAP_I31) {
-        self->i31 = store->api->ref_i31(store->handle, ref);
-    }
+    self->heap = heap;
+    self->i31 = i31;
     return (PyObject *)self;
 }
 

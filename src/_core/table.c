@@ -88,17 +88,19 @@ static int table_set(TableObject *self, const char *what, uint64_t index, uint64
 
 // --- birth ------------------------------------------------------------------------------------------------------
 
-// Not every engine can tell a table's limits: one without a maximum may be one that has the declared type's.
+// Not every engine can tell a table's limits: one without a maximum may be one that has the declared type's. The engine is
+// asked first: making the object may collect garbage, whose destructors may close the store.
 PyObject *table_wrap(StoreObject *store, aw_table *handle, PyObject *declared)
 {
+    aw_tabletype type;
+    store->api->table_type(handle, &type);
+    if (declared != NULL && !type.limits.has_max) {
+        type.limits = ((TableTypeObject *)declared)->type.limits;
+    }
     aw_extern item = {.kind = AW_EXTERN_TABLE, .table = handle};
     PyObject *self = extern_new(store->state->Table, store, &item);
     if (self != NULL) {
-        aw_tabletype *type = &table_cast(self)->type;
-        store->api->table_type(handle, type);
-        if (declared != NULL && !type->limits.has_max) {
-            type->limits = ((TableTypeObject *)declared)->type.limits;
-        }
+        table_cast(self)->type = type;
     }
     return self;
 }

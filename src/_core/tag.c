@@ -40,17 +40,21 @@ static PyObject *tag_ask_type(StoreObject *store, aw_tag *handle)
     return type;
 }
 
+// The engine is asked first: making the object may collect garbage, whose destructors may close the store.
 PyObject *tag_wrap(StoreObject *store, aw_tag *handle, PyObject *type)
 {
+    PyObject *own_type = type != NULL ? Py_NewRef(type) : tag_ask_type(store, handle);
+    if (own_type == NULL) {
+        store->api->tag_delete(handle);
+        return NULL;
+    }
     aw_extern item = {.kind = AW_EXTERN_TAG, .tag = handle};
     PyObject *self = extern_new(store->state->Tag, store, &item);
     if (self == NULL) {
+        Py_DECREF(own_type);
         return NULL;
     }
-    tag_cast(self)->type = type != NULL ? Py_NewRef(type) : tag_ask_type(store, handle);
-    if (tag_cast(self)->type == NULL) {
-        Py_CLEAR(self);
-    }
+    tag_cast(self)->type = own_type;
     return self;
 }
 
