@@ -108,6 +108,12 @@ def test_a_wrong_parameter_is_told_by_its_place() -> None:
         FuncType([], [1])  # type: ignore[list-item]
 
 
+def test_there_may_be_a_thousand_parameters_and_no_more() -> None:
+    assert len(FuncType(["i32"] * 1000).parameters) == 1000
+    with pytest.raises(ValueError, match="at most 1000 are allowed, got 1001"):
+        FuncType([], ["i32"] * 1001)
+
+
 def test_an_error_while_listing_parameters_comes_through() -> None:
     def parameters() -> Any:
         yield "i32"

@@ -590,9 +590,10 @@ static int valtypes_convert(core_state *state, PyObject *object, const char *who
         }
         return -1;
     }
-    // A million is a thousand times what engines take.
-    if (PyTuple_GET_SIZE(items) > 1000000) {
-        PyErr_Format(PyExc_ValueError, "%s(): %ss: %zd are too many", who, what, PyTuple_GET_SIZE(items));
+    // The limit that the JavaScript API sets for all (its appendix on implementation limits), and engines keep to.
+    if (PyTuple_GET_SIZE(items) > 1000) {
+        PyErr_Format(PyExc_ValueError, "%s(): %ss: at most 1000 are allowed, got %zd", who, what,
+                     PyTuple_GET_SIZE(items));
         Py_DECREF(items);
         return -1;
     }
