@@ -251,11 +251,15 @@ static int library_load(const char *path, aw_error *error)
 
 // --- objects ------------------------------------------------------------------------------------------------------
 
-enum { DEFAULT_WASM_STACK = 1 << 20 };  // Wasmtime's half a megabyte, doubled: host functions on the way count, too
+enum {
+    DEFAULT_WASM_STACK = 512 << 10,  // Wasmtime's own default; host functions on the way count, too
+    HOST_STACK = 256 << 10,          // what stays free for them below that: with it, a thread needs less than a megabyte
+};
 
 struct aw_engine {
     wasm_engine_t *engine;
     uint64_t capabilities;
+    size_t wasm_stack;  // bytes
     bool interruptible, fuel;
 };
 
@@ -271,6 +275,7 @@ struct aw_store {
     atomic_bool interrupted;
     bool host_failed;  // a host function has failed, and the engine unwinds
     bool polled;       // it was the host's poll
+    uint32_t entries;  // calls into Wasm that run, one inside the other
 };
 
 struct aw_instance {
@@ -789,8 +794,8 @@ static aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *li
         wt.wasmtime_config_cranelift_opt_level_set(settings, (uint8_t)(config->optimize - 1));
     }
     wt.wasmtime_config_memory_may_move_set(settings, false);
-    wt.wasmtime_config_max_wasm_stack_set(settings, config->max_wasm_stack != 0 ? config->max_wasm_stack
-                                                                                : DEFAULT_WASM_STACK);
+    size_t wasm_stack = config->max_wasm_stack != 0 ? config->max_wasm_stack : DEFAULT_WASM_STACK;
+    wt.wasmtime_config_max_wasm_stack_set(settings, wasm_stack);
     handlers_arrange();  // faulthandler may have come since then by a way that we do not watch
     engine->engine = wt.wasm_engine_new_with_config(settings);
     if (engine->engine == NULL) {
@@ -799,6 +804,7 @@ static aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *li
         return NULL;
     }
     engine->fuel = config->fuel;
+    engine->wasm_stack = wasm_stack;
     engine->interruptible = config->interruptible;
     engine->capabilities = (ALWAYS & ~disabled) | (config->fuel ? AW_CAP(FUEL) : 0) |
                            (config->interruptible ? AW_CAP(INTERRUPT) : 0);
@@ -1134,22 +1140,75 @@ static int instantiation_failed(aw_store *store, aw_error *error, wasmtime_error
     return -1;
 }
 
-// Before each entry: an epoch that passed while nothing ran is no reason to stop, but a wish to interrupt is.
-static bool interrupted_before(aw_store *store, aw_error *error)
+// Where this thread's stack lies; zero until it was asked for.
+static _Thread_local struct {
+    uintptr_t lowest, highest;
+} thread_stack;
+
+static void thread_stack_find(void)
 {
+    thread_stack.highest = UINTPTR_MAX;  // where the system does not tell, every place is good
+#if defined(__APPLE__)
+    thread_stack.highest = (uintptr_t)pthread_get_stackaddr_np(pthread_self());
+    thread_stack.lowest = thread_stack.highest - pthread_get_stacksize_np(pthread_self());
+#else
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        void *address;
+        size_t size;
+        if (pthread_attr_getstack(&attributes, &address, &size) == 0) {
+            thread_stack.lowest = (uintptr_t)address;
+            thread_stack.highest = (uintptr_t)address + size;
+        }
+        pthread_attr_destroy(&attributes);
+    }
+#endif
+}
+
+// Wasmtime gives Wasm code its share of the stack below the outermost call and stops it there, but does not ask whether the thread
+// has as much: beyond its end is a real crash. So each entry asks, for the whole share or, if it is a call inside a call, for
+// what a host function needs. (A stack that is not the thread's, as of a green thread, tells nothing.)
+static bool stack_too_small(aw_store *store, aw_error *error)
+{
+    if (thread_stack.highest == 0) {
+        thread_stack_find();
+    }
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    size_t needed = HOST_STACK + (store->entries == 0 ? store->engine->wasm_stack : 0);
+    if (here - thread_stack.lowest >= needed || here < thread_stack.lowest || here > thread_stack.highest) {
+        return false;
+    }
+    aw_error_set(error, AW_ERROR_TRAP,
+                 "call stack exhausted: this thread's stack has %zu KiB left, the call may need %zu KiB "
+                 "(threading.stack_size makes more of the one, Engine(max_wasm_stack=…) less of the other)",
+                 (size_t)(here - thread_stack.lowest) >> 10, needed >> 10);
+    error->trap = AW_TRAP_STACK_EXHAUSTED;
+    return true;
+}
+
+// Before each entry: false, or true with why not. What enters leaves by store_left.
+static inline bool store_refuses(aw_store *store, aw_error *error)
+{
+    // An epoch that passed while nothing ran is no reason to stop, but a wish to interrupt is.
     if (store->engine->interruptible && atomic_exchange(&store->interrupted, false)) {
         aw_error_set(error, AW_ERROR_INTERRUPTED, "the call was interrupted: its time is up, or somebody stopped it");
         return true;
     }
+    if (stack_too_small(store, error)) {
+        return true;
+    }
+    store->entries++;
     return false;
+}
+
+static inline void store_left(aw_store *store)
+{
+    store->entries--;
 }
 
 static aw_instance *aw_wasmtime_instance_new(aw_store *store, aw_module *module, const aw_extern *imports,
                                              size_t import_count, aw_error *error)
 {
-    if (interrupted_before(store, error)) {
-        return NULL;
-    }
     aw_instance *instance = malloc(sizeof(*instance));
     wasmtime_extern_t *externs = calloc(import_count + 1, sizeof(*externs));
     if (instance == NULL || externs == NULL) {
@@ -1161,9 +1220,15 @@ static aw_instance *aw_wasmtime_instance_new(aw_store *store, aw_module *module,
         extern_to(&imports[i], &externs[i]);
     }
     instance->store = store;
+    if (store_refuses(store, error)) {
+        free(instance);
+        free(externs);
+        return NULL;
+    }
     wasm_trap_t *trap = NULL;
     wasmtime_error_t *failure = wt.wasmtime_instance_new(store->context, module->module, externs, import_count,
                                                          &instance->instance, &trap);
+    store_left(store);
     free(externs);
     if (failure != NULL || trap != NULL) {
         free(instance);
@@ -1368,11 +1433,12 @@ static int entry_failed(aw_store *store, aw_error *error, wasmtime_error_t *fail
 static int aw_wasmtime_func_call(aw_func *func, aw_raw *values, size_t count, aw_error *error)
 {
     wasm_trap_t *trap = NULL;
-    if (interrupted_before(func->store, error)) {
+    if (store_refuses(func->store, error)) {
         return -1;
     }
     wasmtime_error_t *failure =
         wt.wasmtime_func_call_unchecked(func->context, &func->func, (wasmtime_val_raw_t *)values, count, &trap);
+    store_left(func->store);
     if (failure == NULL && trap == NULL) {
         return 0;
     }
@@ -1382,9 +1448,6 @@ static int aw_wasmtime_func_call(aw_func *func, aw_raw *values, size_t count, aw
 static int aw_wasmtime_func_call_checked(aw_func *func, aw_raw *values, size_t count, aw_error *error)
 {
     (void)count;
-    if (interrupted_before(func->store, error)) {
-        return -1;
-    }
     uint32_t parameter_count, result_count;
     aw_wasmtime_func_type(func, &parameter_count, &result_count, NULL, 0);
     size_t total = (size_t)parameter_count + result_count;
@@ -1400,19 +1463,24 @@ static int aw_wasmtime_func_call_checked(aw_func *func, aw_raw *values, size_t c
         vals[i] = val_from_raw(func->store, types[i], &values[i]);
     }
     wasm_trap_t *trap = NULL;
-    wasmtime_error_t *failure = wt.wasmtime_func_call(func->context, &func->func, vals, parameter_count,
-                                                      vals + parameter_count, result_count, &trap);
+    wasmtime_error_t *failure = NULL;
+    bool refused = store_refuses(func->store, error);
+    if (!refused) {
+        failure = wt.wasmtime_func_call(func->context, &func->func, vals, parameter_count, vals + parameter_count,
+                                        result_count, &trap);
+        store_left(func->store);
+    }
     for (uint32_t i = 0; i < parameter_count; i++) {
         wt.wasmtime_val_unroot(&vals[i]);
     }
-    int status = 0;
+    int status = refused ? -1 : 0;
     if (failure != NULL || trap != NULL) {
         status = entry_failed(func->store, error, failure, trap);
         if (error->kind == AW_ERROR_INTERNAL) {
             error->kind = AW_ERROR_TYPE;
         }
     }
-    else {
+    else if (!refused) {
         for (uint32_t i = 0; i < result_count; i++) {
             val_to_raw(func->store, &vals[parameter_count + i], &values[i]);
         }

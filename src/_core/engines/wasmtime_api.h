@@ -287,7 +287,6 @@ typedef wasm_trap_t *(*wasmtime_func_unchecked_callback_t)(void *env, wasmtime_c
     X(void, wasmtime_anyref_from_raw, (wasmtime_context_t *, uint32_t, wasmtime_anyref_t *)) \
     X(uint32_t, wasmtime_anyref_to_raw, (wasmtime_context_t *, const wasmtime_anyref_t *)) \
     X(void, wasmtime_anyref_from_i31, (wasmtime_context_t *, uint32_t, wasmtime_anyref_t *)) \
-    X(bool, wasmtime_anyref_is_i31, (wasmtime_context_t *, const wasmtime_anyref_t *)) \
     X(bool, wasmtime_anyref_i31_get_s, (wasmtime_context_t *, const wasmtime_anyref_t *, int32_t *)) \
     X(bool, wasmtime_anyref_is_eqref, (wasmtime_context_t *, const wasmtime_anyref_t *)) \
     X(bool, wasmtime_anyref_is_struct, (wasmtime_context_t *, const wasmtime_anyref_t *)) \
