@@ -63,6 +63,36 @@ static inline bool stack_left(WASMExecEnv *env)
 #define shared_memory_lock(memory) (void)0
 #define shared_memory_unlock(memory) (void)0
 
+// Rounding makes signalling NaNs quiet, which compilers forget where they put one instruction for the function.
+#define ROUNDING(name, type, word, quiet_bit)      \
+    static inline type quiet_##name(type value)    \
+    {                                              \
+        word bits;                                 \
+        memcpy(&bits, &value, sizeof(bits));       \
+        bits |= quiet_bit;                         \
+        if (value != value) {                      \
+            memcpy(&value, &bits, sizeof(bits));   \
+            return value;                          \
+        }                                          \
+        return name(value);                        \
+    }
+ROUNDING(ceilf, float, uint32_t, UINT32_C(1) << 22)
+ROUNDING(floorf, float, uint32_t, UINT32_C(1) << 22)
+ROUNDING(truncf, float, uint32_t, UINT32_C(1) << 22)
+ROUNDING(rintf, float, uint32_t, UINT32_C(1) << 22)
+ROUNDING(ceil, double, uint64_t, UINT64_C(1) << 51)
+ROUNDING(floor, double, uint64_t, UINT64_C(1) << 51)
+ROUNDING(trunc, double, uint64_t, UINT64_C(1) << 51)
+ROUNDING(rint, double, uint64_t, UINT64_C(1) << 51)
+#define ceilf quiet_ceilf
+#define floorf quiet_floorf
+#define truncf quiet_truncf
+#define rintf quiet_rintf
+#define ceil quiet_ceil
+#define floor quiet_floor
+#define trunc quiet_trunc
+#define rint quiet_rint
+
 #if WASM_ENABLE_SIMDE != 0
 #define ANYWASM_COPY_VECTOR()                                                             \
     if (cur_func->param_types[i] == VALUE_TYPE_V128) {                                    \
