@@ -22,6 +22,8 @@ GUEST = """
   (global (export "object") (mut externref) (ref.null extern))
   (func $f (export "f") (param i32) (result i32) local.get 0)
   (elem (table 0) (i32.const 0) func $f)
+  (func (export "mixed") (param externref) (result funcref funcref externref externref)
+    (ref.func $f) (ref.func $f) (local.get 0) (local.get 0))
 )
 """
 
@@ -86,6 +88,7 @@ OPERATIONS: dict[str, tuple[set[str], Callable[[anywasm.Store], Any], Callable[[
     "memory: grow": (set(), prepared, lambda guest: guest.memory.grow(1)),
     "memory: string": (set(), prepared, lambda guest: guest.memory.read_cstring(0)),
     "func: call": (set(), prepared, lambda guest: guest.f(1)),
+    "func: references": (set(), prepared, lambda guest: guest.mixed([1])),
     "exports": (set(), lambda store: exports(GUEST, store), lambda guest: dict(guest)),
     "new memory": (
         {"imported_memory"},

@@ -69,8 +69,10 @@ static PyObject *WasmException_str(PyObject *self)
 
 static int WasmException_init(PyObject *self, PyObject *args, PyObject *keywords)
 {
-    // The class is made in errors_create, so its base's module is found through the tag's type.
-    if (PyTuple_GET_SIZE(args) < 1 || strcmp(Py_TYPE(PyTuple_GET_ITEM(args, 0))->tp_name, "anywasm.Tag") != 0) {
+    // A class that users may derive from does not lead to the module's state on every version, so a Tag is known by what it shares
+    // with the other externs, which are final.
+    PyObject *tag = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : Py_None;
+    if (Py_TYPE(tag)->tp_hash != Extern_hash || ((ExternObject *)tag)->item.kind != AW_EXTERN_TAG) {
         PyErr_SetString(PyExc_TypeError, "WasmException(): parameter 1 (tag): expected a Tag");
         return -1;
     }

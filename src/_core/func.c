@@ -92,25 +92,52 @@ static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
     return 0;
 }
 
-// The results as Python has them: None, the one, or a tuple. New reference.
-static PyObject *results_pack(StoreObject *store, const FuncTypeObject *type, const aw_raw *values, bool bits)
+// Several results: rooted before anything is allocated on Python's side, whose collector may run code that uses the store.
+static PyObject *results_tuple(StoreObject *store, const FuncTypeObject *type, const aw_raw *values, bool bits)
 {
-    uint32_t count = type->type.result_count;
-    PyObject *result;
-    if (count == 0) {
-        result = Py_NewRef(Py_None);
+    Py_ssize_t count = (Py_ssize_t)type->type.result_count;
+    PyObject *on_stack[VALUES_ON_STACK];
+    PyObject **objects = count <= VALUES_ON_STACK ? on_stack : PyMem_Malloc((size_t)count * sizeof(*objects));
+    if (objects == NULL) {
+        return PyErr_NoMemory();
     }
-    else if (count == 1) {
-        result = bits ? value_bits_from_raw(store, type->type.results[0], values)
-                      : value_from_raw(store, type->type.results[0], values);
-    }
-    else {
-        result = PyTuple_New((Py_ssize_t)count);
-        if (result != NULL && values_from_raw(store, type->type.results, values, (Py_ssize_t)count,
-                                              &PyTuple_GET_ITEM(result, 0), bits) < 0) {
-            Py_CLEAR(result);
+    PyObject *tuple = NULL;
+    if (values_from_raw(store, type->type.results, values, count, objects, bits) == 0) {
+        tuple = PyTuple_New(count);
+        for (Py_ssize_t i = 0; i < count; i++) {
+            if (tuple != NULL) {
+                PyTuple_SET_ITEM(tuple, i, objects[i]);
+            }
+            else {
+                Py_DECREF(objects[i]);
+            }
         }
     }
+    if (objects != on_stack) {
+        PyMem_Free(objects);
+    }
+    return tuple;
+}
+
+// The results as Python has them: None, the one, or a tuple. New reference. The store stays in use meanwhile: Python's collector may
+// run code here, which could close it.
+static PyObject *results_pack(StoreObject *store, const FuncTypeObject *type, const aw_raw *values, bool bits)
+{
+    PyObject *result;
+    store->depth++;
+    switch (type->type.result_count) {
+    case 0:
+        result = Py_NewRef(Py_None);
+        break;
+    case 1:
+        result = bits ? value_bits_from_raw(store, type->type.results[0], values)
+                      : value_from_raw(store, type->type.results[0], values);
+        break;
+    default:
+        result = results_tuple(store, type, values, bits);
+        break;
+    }
+    store->depth--;
     store_sweep(store);
     return result;
 }
