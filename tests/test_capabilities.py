@@ -30,7 +30,19 @@ WEBASSEMBLY_3 = {
 CLAIMED = {
     "wasmtime": WEBASSEMBLY_3
     | {"threads", "fuel", "interrupt", "serialize", "wat", "imported_memory", "imported_table", "imported_global"},
-    "wamr": {"threads", "tail_call", "extended_const", "multi_value", "reference_types", "bulk_memory"},
+    "wamr": {
+        "threads",
+        "tail_call",
+        "extended_const",
+        "multi_value",
+        "reference_types",
+        "bulk_memory",
+        "fuel",
+        "interrupt",
+        "imported_memory",
+        "imported_table",
+        "imported_global",
+    },
 }
 # What depends on how the engine was built.
 OPTIONAL = {"wamr": {"simd"}, "wasmtime": set()}
@@ -245,19 +257,26 @@ def test_a_capability_works_or_is_an_unsupported_error(engine: anywasm.Engine, c
     if capability in next(info.capabilities for info in anywasm.engines() if info.name == engine.name):
         USES[capability](engine)
         return
+    others = [info.name for info in anywasm.engines() if info.available and capability in info.capabilities]
+    if capability == "wat" and others:  # text is turned into a binary by whoever can
+        USES[capability](engine)
+        return
     with pytest.raises(anywasm.UnsupportedError) as caught:
         USES[capability](engine)
     message = str(caught.value)
     assert engine.name in message
     assert capability in message
-    others = [info.name for info in anywasm.engines() if info.available and capability in info.capabilities]
     if others:  # the message tells an engine that has it
         assert any(name in message for name in others)
 
 
 @pytest.mark.parametrize("capability", sorted(WEBASSEMBLY_3 | {"threads"}))
 def test_a_capability_can_be_switched_off(engine: anywasm.Engine, capability: str) -> None:
-    limited = anywasm.Engine(engine.name, disable=[capability])
+    try:
+        limited = anywasm.Engine(engine.name, disable=[capability])
+    except anywasm.UnsupportedError as error:
+        assert engine.name in str(error)  # it says that it cannot
+        return
     assert capability not in limited.capabilities
     with pytest.raises(anywasm.UnsupportedError, match=capability):
         USES[capability](limited)

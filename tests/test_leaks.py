@@ -106,11 +106,16 @@ def repeat(function: Callable[[], Any], times: int) -> None:
 
 
 def growth(function: Callable[[], Any]) -> int:
-    """How many blocks of Python's allocator a thousand more calls cost."""
+    """How many blocks of Python's allocator a thousand more calls cost, at best: now and then something fills a cache."""
     repeat(function, 50)
-    before = sys.getallocatedblocks()
-    repeat(function, ROUNDS)
-    return sys.getallocatedblocks() - before
+    costs = []
+    for _ in range(3):
+        before = sys.getallocatedblocks()
+        repeat(function, ROUNDS)
+        costs.append(sys.getallocatedblocks() - before)
+        if costs[-1] < 100:
+            break
+    return min(costs)
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
