@@ -317,6 +317,13 @@ def test_without_wasi_the_error_says_where_it_comes_from(linker: Linker, module:
         linker.instantiate(module(WASI_USER))
 
 
+def test_a_function_that_wasi_has_not_got_is_told_as_such(linker: Linker, module: Any) -> None:
+    linker.define_wasi()
+    text = WASI_USER.replace("(memory", '(import "wasi_snapshot_preview1" "nonsense" (func)) (memory')
+    with pytest.raises(LinkError, match=r"^import wasi_snapshot_preview1.nonsense: func \(\) -> \(\) is missing$"):
+        linker.instantiate(module(text))
+
+
 def test_a_store_that_is_given_has_its_own_wasi(linker: Linker, module: Any, engine: Engine) -> None:
     store = Store(engine, wasi=anywasm.Wasi())
     assert linker.instantiate(module(WASI_USER), store).exports.f() == 0

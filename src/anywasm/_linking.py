@@ -15,16 +15,23 @@ if TYPE_CHECKING:
 WASI = "wasi_snapshot_preview1"
 
 
-def explain(_module: Module, imports: Mapping[str, Any] | None, problems: Sequence[Problem]) -> str:
+def explain(module: Module, imports: Mapping[str, Any] | None, problems: Sequence[Problem]) -> str:
     """The message of a LinkError: a line for each import that is missing or does not fit."""
     lines = [line(wanted, given, given_type, imports or {}) for wanted, given, given_type in problems]
     if len(lines) == 1:
         text = f"import {lines[0]}"
     else:
         text = f"{len(lines)} imports are missing or do not fit:" + "".join(f"\n  {text}" for text in lines)
-    if any(wanted.module == WASI for wanted, _, _ in problems) and WASI not in (imports or {}):
+    if lacks_wasi(module, [wanted for wanted, _, _ in problems]):
         text += "\nWASI's functions come with the store: Store(engine, wasi=anywasm.Wasi())"
     return text
+
+
+def lacks_wasi(module: Module, unresolved: Sequence[ImportType]) -> bool:
+    """Is it WASI as a whole that is missing, and not a single function that there is none of?"""
+    return any(wanted.module == WASI for wanted in unresolved) and all(
+        wanted in unresolved for wanted in module.imports if wanted.module == WASI
+    )
 
 
 def line(wanted: ImportType, given: object, given_type: object, imports: Mapping[str, Any]) -> str:
