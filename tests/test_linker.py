@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linking modules by name, and what a LinkError says."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -236,6 +238,18 @@ def test_what_a_start_function_raises_comes_out(linker: Linker, module: Any, sto
     text = '(module (import "env" "fail" (func)) (start 0))'
     with pytest.raises(ZeroDivisionError):
         linker.define_module("library", module(text), store)
+
+
+def test_a_linker_in_a_cycle_with_its_store_is_collected(engine: Engine, module: Any) -> None:
+    store, linker = Store(engine), Linker(engine)
+    linker.define("env", "print", lambda _, linker=linker: None, FuncType(["i32"]))
+    linker.define_module("library", module(LIBRARY), store)
+    linker.define_module("counter", module(COUNTER.replace("START", "_start")), store)
+    linker["counter", "next"]()  # type: ignore[operator]
+    gone = weakref.ref(store), weakref.ref(linker)
+    del store, linker
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
 
 
 # --- defaults -------------------------------------------------------------------------------------------------------
