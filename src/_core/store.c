@@ -11,6 +11,7 @@
 #include "store.h"
 
 #include <math.h>
+#include <time.h>
 
 #include "ctrl_c.h"
 #include "deadline.h"
@@ -40,10 +41,18 @@ int store_check_same(StoreObject *self, StoreObject *other, const char *what)
     return -1;
 }
 
+static double monotonic_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 void store_watch_begin(StoreObject *self)
 {
     if (self->timeout > 0) {
         deadline_arm(self->api, self->handle, self->timeout);
+        self->deadline = monotonic_seconds() + self->timeout;
     }
     self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle);
 }
@@ -60,6 +69,19 @@ void store_watch_end(StoreObject *self)
         self->api->store_uninterrupt(self->handle);
     }
     self->watches_ctrl_c = false;
+    self->deadline = 0;
+    self->interrupted = false;
+}
+
+bool store_overdue(StoreObject *self)
+{
+    if (!self->interrupted && (self->deadline == 0 || monotonic_seconds() < self->deadline)) {
+        return false;
+    }
+    self->interrupted = false;
+    self->deadline = 0;
+    self->api->store_uninterrupt(self->handle);
+    return true;
 }
 
 void store_take_exception(StoreObject *self)
@@ -565,6 +587,7 @@ static PyObject *Store_interrupt(PyObject *object, PyObject *Py_UNUSED(ignored))
         PyErr_SetString(PyExc_ValueError, "interrupt() needs an engine made with Engine(interruptible=True)");
         return NULL;
     }
+    self->interrupted = true;
     self->api->store_interrupt(self->handle);
     Py_RETURN_NONE;
 }

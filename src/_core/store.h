@@ -55,6 +55,8 @@ typedef struct StoreObject {
     PyObject *wasi;             // owned WasiHost or NULL
     Py_ssize_t views;           // buffers of its memories that are out
     double timeout;             // seconds for an outermost call, or 0
+    double deadline;            // of the one that runs, on the monotonic clock, or 0
+    bool interrupted;           // by interrupt(): these two are for what waits outside the engine
     bool drops_gil;             // around every call, however short
     bool interruptible;         // outermost calls are watched for Ctrl-C and the timeout
     bool watches_ctrl_c;        // this one is
@@ -140,6 +142,9 @@ static inline void store_gil_return(StoreObject *self, PyThreadState *token)
         self->released = PyEval_SaveThread();
     }
 }
+
+// Inside a host function, with the GIL: is the running call to end, by its deadline or by interrupt()? Says so once.
+bool store_overdue(StoreObject *self);
 
 // Note the pending Python exception as the reason why a host function fails; a second one during the same unwinding is dropped.
 void store_take_exception(StoreObject *self);

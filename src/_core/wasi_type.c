@@ -17,12 +17,13 @@ enum { STREAMS = 3 };
 
 typedef struct WasiHostObject {
     PyObject_HEAD
-    aw_wasi *wasi;        // owned
-    StoreObject *store;   // borrowed: it owns this; NULL before and after
-    bool bound;           // was given to a store, once and for all
+    aw_wasi *wasi;                 // owned
+    StoreObject *store;            // borrowed: it owns this; NULL before and after
+    bool bound;                    // was given to a store, once and for all
     PyObject *callables[STREAMS];  // owned, or NULL
-    PyObject *rest;       // owned bytes that stdin gave beyond what was asked for, or NULL
-    Py_ssize_t rest_start;
+    PyObject *finish;              // owned: called once when the program is over, or NULL
+    PyObject *rest;                // owned bytes that stdin gave, or NULL
+    Py_ssize_t rest_start;         // of them, what the program has not got yet
     struct stream_end {
         struct WasiHostObject *host;
         int number;
@@ -37,21 +38,6 @@ static WasiHostObject *wasihost_cast(PyObject *self)
 bool wasihost_check(core_state *state, PyObject *object)
 {
     return Py_TYPE(object) == state->WasiHost;
-}
-
-int wasihost_bind(PyObject *object, StoreObject *store)
-{
-    WasiHostObject *self = wasihost_cast(object);
-    if (store != NULL && self->bound) {
-        PyErr_SetString(PyExc_ValueError, "a WasiHost serves one store: give each store a Wasi, which opens a new one");
-        return -1;
-    }
-    self->store = store;
-    if (store != NULL) {
-        self->bound = true;
-        aw_wasi_set_engine(self->wasi, store->api);
-    }
-    return 0;
 }
 
 bool wasihost_find(const char *name, size_t length, const aw_functype **type, aw_hostfunc *function)
@@ -71,11 +57,16 @@ bool wasihost_exit(PyObject *self, uint32_t *status)
 
 // --- what the program's host functions call ----------------------------------------------------------------------
 
-static int on_signal(void *data)
+// While the program waits for something: is it to end? Asked without the GIL, twenty times a second.
+static int on_check(void *data)
 {
     StoreObject *store = ((WasiHostObject *)data)->store;
     PyThreadState *token = store_gil_take(store);
     int status = PyErr_CheckSignals();
+    if (status == 0 && store_overdue(store)) {
+        PyErr_SetString(store->state->LimitError, "the call was interrupted: its time is up, or somebody stopped it");
+        status = -1;
+    }
     if (status != 0) {
         store_take_exception(store);
     }
@@ -83,43 +74,39 @@ static int on_signal(void *data)
     return status;
 }
 
-// Bytes that are left over from an earlier read, as many as fit.
-static size_t rest_take(WasiHostObject *self, uint8_t *bytes, size_t length)
-{
-    size_t left = (size_t)(PyBytes_GET_SIZE(self->rest) - self->rest_start);
-    size_t taken = left < length ? left : length;
-    memcpy(bytes, PyBytes_AS_STRING(self->rest) + self->rest_start, taken);
-    self->rest_start += (Py_ssize_t)taken;
-    if (taken == left) {
-        Py_CLEAR(self->rest);
-    }
-    return taken;
-}
-
-static int stream_read(void *data, uint8_t *bytes, size_t length, size_t *done)
+static int stream_read(void *data, size_t length, const uint8_t **bytes, size_t *done)
 {
     struct stream_end *end = data;
     WasiHostObject *self = end->host;
     StoreObject *store = self->store;
     PyThreadState *token = store_gil_take(store);
     int error = 0;
-    if (self->rest == NULL) {
+    if (self->rest == NULL || self->rest_start == PyBytes_GET_SIZE(self->rest)) {
+        Py_CLEAR(self->rest);
+        self->rest_start = 0;
         PyObject *read = PyObject_CallFunction(self->callables[end->number], "n", (Py_ssize_t)length);
-        if (read != NULL && !PyBytes_Check(read)) {
-            PyErr_Format(PyExc_TypeError, "stdin: read() returned %.200s, not bytes", Py_TYPE(read)->tp_name);
-            Py_CLEAR(read);
+        if (read == Py_None) {
+            error = WASI_WOULD_BLOCK;  // as a raw stream says it
+            Py_DECREF(read);
         }
-        if (read == NULL) {
+        else if (read == NULL || !PyBytes_Check(read)) {
+            if (read != NULL) {
+                PyErr_Format(PyExc_TypeError, "stdin: read() returned %.200s, not bytes", Py_TYPE(read)->tp_name);
+                Py_DECREF(read);
+            }
             store_take_exception(store);
             error = WASI_RAISED;
         }
         else {
-            self->rest = read;
+            Py_XSETREF(self->rest, read);  // the program may have been called, and have read, meanwhile
             self->rest_start = 0;
         }
     }
     if (error == 0) {
-        *done = rest_take(self, bytes, length);
+        size_t left = (size_t)(PyBytes_GET_SIZE(self->rest) - self->rest_start);
+        *bytes = (const uint8_t *)PyBytes_AS_STRING(self->rest) + self->rest_start;
+        *done = left < length ? left : length;
+        self->rest_start += (Py_ssize_t)*done;
     }
     store_gil_return(store, token);
     return error;
@@ -128,36 +115,83 @@ static int stream_read(void *data, uint8_t *bytes, size_t length, size_t *done)
 static int stream_write(void *data, const uint8_t *bytes, size_t length, size_t *done)
 {
     struct stream_end *end = data;
-    WasiHostObject *self = end->host;
-    StoreObject *store = self->store;
+    StoreObject *store = end->host->store;
     PyThreadState *token = store_gil_take(store);
-    PyObject *result =
-        PyObject_CallFunction(self->callables[end->number], "y#", (const char *)bytes, (Py_ssize_t)length);
+    int error = 0;
     *done = length;
+    PyObject *result = PyObject_CallFunction(end->host->callables[end->number], "y#", (const char *)bytes,
+                                             (Py_ssize_t)length);
     if (result != NULL && PyLong_Check(result)) {
-        Py_ssize_t written = PyLong_AsSsize_t(result);  // a raw stream may have taken less
-        PyErr_Clear();
-        *done = written >= 0 && (size_t)written < length ? (size_t)written : length;
+        // A raw stream may have taken less.
+        Py_ssize_t written = PyLong_AsSsize_t(result);
+        if (written < 0 || (size_t)written > length) {
+            PyErr_Format(PyExc_ValueError, "%s: write() of %zu bytes returned %R",
+                         end->number == 1 ? "stdout" : "stderr", length, result);
+            Py_CLEAR(result);
+        }
+        else {
+            *done = (size_t)written;
+        }
     }
     if (result == NULL) {
         store_take_exception(store);
+        error = WASI_RAISED;
     }
     Py_XDECREF(result);
-    int error = result == NULL ? WASI_RAISED : 0;
     store_gil_return(store, token);
     return error;
 }
 
+// The program is over: streams that keep something back may give it out.
+static void finish(WasiHostObject *self)
+{
+    PyObject *callable = self->finish;
+    self->finish = NULL;
+    if (callable == NULL) {
+        return;
+    }
+    PyObject *pending = aw_take_exception();
+    PyObject *result = PyObject_CallNoArgs(callable);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(callable);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(callable);
+    if (pending != NULL) {
+        aw_put_exception(pending);
+    }
+}
+
+int wasihost_bind(PyObject *object, StoreObject *store)
+{
+    WasiHostObject *self = wasihost_cast(object);
+    if (store != NULL && self->bound) {
+        PyErr_SetString(PyExc_ValueError, "a WasiHost serves one store: give each store a Wasi, which opens a new one");
+        return -1;
+    }
+    self->store = store;
+    if (store != NULL) {
+        self->bound = true;
+        aw_wasi_set_engine(self->wasi, store->api);
+    }
+    else {
+        finish(self);
+    }
+    return 0;
+}
+
 // --- birth and death ----------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(WasiHost_doc,
-             "WasiHost(args, env, streams, mounts, *, avoid_openat2=False)\n--\n\n"
-             "One WASI program's view of the world; anywasm.Wasi makes them.\n\n"
-             "args, env: sequences of bytes; env as b'NAME=value'.\n"
-             "streams: stdin, stdout and stderr, each None, a descriptor (int, duplicated), or a callable: read(n) -> bytes or\n"
-             "  write(bytes).\n"
-             "mounts: sequence of (name: bytes, descriptor: int, duplicated, writable: bool).\n"
-             "avoid_openat2: resolve paths as on kernels without it.");
+PyDoc_STRVAR(
+    WasiHost_doc,
+    "WasiHost(args, env, streams, mounts, *, finish=None, avoid_openat2=False)\n--\n\n"
+    "One WASI program's view of the world; anywasm.Wasi makes them.\n\n"
+    "args, env: sequences of bytes; env as b'NAME=value'.\n"
+    "streams: stdin, stdout and stderr, each None, a descriptor (int, duplicated), or a callable: read(n) -> bytes or\n"
+    "  write(bytes).\n"
+    "mounts: sequence of (name: bytes, descriptor: int, duplicated, writable: bool).\n"
+    "finish: callable, called when the program is over: when its store is closed.\n"
+    "avoid_openat2: resolve paths as on kernels without it.");
 
 // A descriptor of our own for the host's: -1 with an exception on failure.
 static int descriptor_duplicate(long number)
@@ -209,12 +243,14 @@ static int stream_convert(WasiHostObject *self, int number, PyObject *object)
     else if (PyCallable_Check(object)) {
         self->callables[number] = Py_NewRef(object);
         self->ends[number] = (struct stream_end){.host = self, .number = number};
-        aw_wasi_stream stream = {.read = number == 0 ? stream_read : NULL, .write = number == 0 ? NULL : stream_write,
+        aw_wasi_stream stream = {.read = number == 0 ? stream_read : NULL,
+                                 .write = number == 0 ? NULL : stream_write,
                                  .data = &self->ends[number]};
         status = aw_wasi_add_stream(self->wasi, &stream);
     }
     else {
-        PyErr_Format(PyExc_TypeError, "a stream is None, a descriptor or a callable, not %.200s", Py_TYPE(object)->tp_name);
+        PyErr_Format(PyExc_TypeError, "a stream is None, a descriptor or a callable, not %.200s",
+                     Py_TYPE(object)->tp_name);
         return -1;
     }
     if (status < 0) {
@@ -246,18 +282,18 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
 
 static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"args", "env", "streams", "mounts", "avoid_openat2", NULL};
-    PyObject *arguments, *environment, *streams[STREAMS], *mounts;
+    static char *names[] = {"args", "env", "streams", "mounts", "finish", "avoid_openat2", NULL};
+    PyObject *arguments, *environment, *streams[STREAMS], *mounts, *finish = Py_None;
     int avoid_openat2 = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$p:WasiHost", names, &arguments, &environment, &streams[0],
-                                     &streams[1], &streams[2], &mounts, &avoid_openat2)) {
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$Op:WasiHost", names, &arguments, &environment,
+                                     &streams[0], &streams[1], &streams[2], &mounts, &finish, &avoid_openat2)) {
         return NULL;
     }
     WasiHostObject *self = (WasiHostObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
-    self->wasi = aw_wasi_new(&(aw_wasi_host){.signalled = on_signal, .data = self});
+    self->wasi = aw_wasi_new(&(aw_wasi_host){.check = on_check, .data = self});
     PyObject *items = NULL;
     if (self->wasi == NULL) {
         PyErr_NoMemory();
@@ -285,6 +321,7 @@ static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keyw
         }
     }
     Py_DECREF(items);
+    self->finish = finish != Py_None ? Py_NewRef(finish) : NULL;
     return (PyObject *)self;
 error:
     Py_XDECREF(items);
@@ -299,6 +336,7 @@ static int WasiHost_traverse(PyObject *object, visitproc visit, void *arg)
     for (int i = 0; i < STREAMS; i++) {
         Py_VISIT(self->callables[i]);
     }
+    Py_VISIT(self->finish);
     return 0;
 }
 
@@ -310,6 +348,7 @@ static int WasiHost_clear(PyObject *object)
         for (int i = 0; i < STREAMS; i++) {
             Py_CLEAR(self->callables[i]);
         }
+        Py_CLEAR(self->finish);
     }
     return 0;
 }
@@ -325,6 +364,7 @@ static void WasiHost_dealloc(PyObject *object)
     for (int i = 0; i < STREAMS; i++) {
         Py_CLEAR(self->callables[i]);
     }
+    Py_CLEAR(self->finish);
     Py_CLEAR(self->rest);
     type->tp_free(object);
     Py_DECREF(type);
@@ -333,12 +373,8 @@ static void WasiHost_dealloc(PyObject *object)
 // --- tables ---------------------------------------------------------------------------------------------------------
 
 static PyType_Slot WasiHost_slots[] = {
-    {Py_tp_doc, (void *)WasiHost_doc},
-    {Py_tp_new, WasiHost_new},
-    {Py_tp_traverse, WasiHost_traverse},
-    {Py_tp_clear, WasiHost_clear},
-    {Py_tp_dealloc, WasiHost_dealloc},
-    {0, NULL},
+    {Py_tp_doc, (void *)WasiHost_doc}, {Py_tp_new, WasiHost_new},         {Py_tp_traverse, WasiHost_traverse},
+    {Py_tp_clear, WasiHost_clear},     {Py_tp_dealloc, WasiHost_dealloc}, {0, NULL},
 };
 
 PyType_Spec WasiHost_spec = {

@@ -340,10 +340,11 @@ class WasiHost:
         streams: tuple[_Input, _Output, _Output],
         mounts: Sequence[tuple[bytes, int, bool]],
         *,
+        finish: Callable[[], object] | None = None,
         avoid_openat2: bool = False,
     ) -> Self: ...
 
-_Input: TypeAlias = int | Callable[[int], bytes] | None
+_Input: TypeAlias = int | Callable[[int], bytes | None] | None
 _Output: TypeAlias = int | Callable[[bytes], object] | None
 
 # --- errors ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from codecs import getincrementaldecoder
+from io import BytesIO, FileIO, IOBase, RawIOBase, TextIOBase
 
 from ._core import WasiHost
 
@@ -47,14 +50,14 @@ class Wasi:
         mounts it read-only, ``Mount(path, writable=True)`` for writing. The program never gets out of a mount, whatever
         links it finds or makes.
     stdin: None is empty; "inherit" is the process's own; bytes are what the program reads; a path or an int is a file
-        or descriptor; so is a file object with a descriptor; any other object gives what its ``read(n)`` returns.
-    stdout, stderr: None discards; "inherit" is the process's own; a path is a file to be written anew; an int or a file
-        object with a descriptor is written to directly; any other object is written to with ``write(bytes)``, or, if
-        it is a text stream, with ``write(str)``, decoded as UTF-8.
+        or descriptor; so is an open file; any other object gives what its ``read(n)`` (or ``read1(n)``) returns.
+    stdout, stderr: None discards; "inherit" is the process's own; a path is a file to be written anew; an int or an
+        open file is written to directly; any other object is written to with ``write(bytes)``, or, if it is a text
+        stream, with ``write(str)``, decoded as UTF-8, and flushed. ``stderr="stdout"`` joins them.
 
     Files are opened when a store is made with this. What a stream raises comes out of the call that runs the program.
-    Raises TypeError and ValueError for what cannot be any of these; OSError, when a store is made, for files that cannot
-    be opened.
+    Raises TypeError and ValueError for what cannot be any of these; OSError, when a store is made, for files that
+    cannot be opened.
     """
 
     __slots__ = ("args", "env", "mounts", "stderr", "stdin", "stdout")
@@ -78,7 +81,9 @@ class Wasi:
         }
         self.stdin = check_stream(stdin, "stdin", "read")
         self.stdout = check_stream(stdout, "stdout", "write")
-        self.stderr = check_stream(stderr, "stderr", "write")
+        self.stderr = (
+            stderr if isinstance(stderr, str) and stderr == "stdout" else check_stream(stderr, "stderr", "write")
+        )
 
     def __repr__(self) -> str:
         given = ((name, getattr(self, name)) for name in ("args", "env", "mounts", "stdin", "stdout", "stderr"))
@@ -87,20 +92,25 @@ class Wasi:
     def _open(self, *, avoid_openat2: bool = False) -> WasiHost:
         """Open the files, and make the host of one store; it has descriptors of its own."""
         opened: list[int] = []
+        finish: list[Callable[[], None]] = []
         try:
-            streams = (
-                open_input(self.stdin, opened),
-                open_output(self.stdout, 1, opened),
-                open_output(self.stderr, 2, opened),
-            )
+            stdin = open_input(self.stdin, opened)
+            stdout = open_output(self.stdout, 1, opened, finish)
+            same = self.stderr == "stdout" or (isinstance(self.stderr, os.PathLike) and self.stderr == self.stdout)
+            stderr = stdout if same else open_output(self.stderr, 2, opened, finish)
             mounts = []
             for guest, mount in self.mounts.items():
                 descriptor = os.open(mount.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 opened.append(descriptor)
                 mounts.append((os.fsencode(guest), descriptor, mount.writable))
-            args = [os.fsencode(argument) for argument in self.args]
-            env = [os.fsencode(f"{name}={value}") for name, value in self.env.items()]
-            return WasiHost(args, env, streams, mounts, avoid_openat2=avoid_openat2)
+            return WasiHost(
+                [os.fsencode(argument) for argument in self.args],
+                [os.fsencode(f"{name}={value}") for name, value in self.env.items()],
+                (stdin, stdout, stderr),
+                mounts,
+                finish=(lambda: call_all(finish)) if finish else None,
+                avoid_openat2=avoid_openat2,
+            )
         finally:
             for descriptor in opened:
                 os.close(descriptor)
@@ -124,11 +134,11 @@ def name_of_variable(name: str) -> str:
 
 
 def check_stream(stream: Any, where: str, method: str) -> Any:
-    if stream is None or stream == "null":
-        return None
+    if stream is None or isinstance(stream, os.PathLike):
+        return stream
     if isinstance(stream, str):
-        if stream == "inherit":
-            return stream
+        if stream in ("null", "inherit"):
+            return None if stream == "null" else stream
         raise TypeError(
             f'Wasi(): {where}: expected None, "inherit", a path, a file or an object with {method}(), got the string '
             f"{stream!r} (a path is given as pathlib.Path({stream!r}))"
@@ -136,11 +146,16 @@ def check_stream(stream: Any, where: str, method: str) -> Any:
     if isinstance(stream, (bytes, bytearray, memoryview)):
         if where == "stdin":
             return bytes(stream)
-    elif (
-        (isinstance(stream, int) and not isinstance(stream, bool))
-        or isinstance(stream, os.PathLike)
-        or hasattr(stream, method)
-    ):
+    elif isinstance(stream, int) and not isinstance(stream, bool):
+        if stream < 0:
+            raise ValueError(f"Wasi(): {where}: {stream} is no descriptor")
+        return stream
+    elif callable(getattr(stream, method, None)):
+        usable = getattr(stream, f"{method[:4]}able", None)  # readable, writable
+        if isinstance(stream, IOBase) and usable is not None and not usable():
+            raise TypeError(
+                f"Wasi(): {where}: {stream!r} is not open for {'reading' if method == 'read' else 'writing'}"
+            )
         return stream
     kinds = "bytes, a path" if where == "stdin" else "a path"
     raise TypeError(
@@ -149,76 +164,121 @@ def check_stream(stream: Any, where: str, method: str) -> Any:
     )
 
 
-def descriptor_of(stream: Any) -> int | None:
-    """The descriptor of a file object, where it has one."""
-    try:
-        descriptor = stream.fileno()
-    except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is both of the latter
-        return None
-    return descriptor if isinstance(descriptor, int) else None
+# --- opening the streams -------------------------------------------------------------------------------------------
 
 
-def open_input(stream: Any, opened: list[int]) -> int | Callable[[int], bytes] | None:
+def open_input(stream: Any, opened: list[int]) -> int | Callable[[int], bytes | None] | None:
+    """What WasiHost takes for stdin."""
     if stream is None or isinstance(stream, int):
         return stream
     if stream == "inherit":
-        return 0
+        return inherited(0)
     if isinstance(stream, bytes):
-        from io import BytesIO
-
         return BytesIO(stream).read
     if isinstance(stream, os.PathLike):
         opened.append(os.open(stream, os.O_RDONLY | os.O_CLOEXEC))
         return opened[-1]
     descriptor = descriptor_of(stream)
     if descriptor is not None:
+        go_to_position(stream, descriptor)
         return descriptor
+    # read1 gives what is there; read of a buffered stream waits until it has as much as was asked for.
+    read_some = getattr(stream, "read1", stream.read)
 
-    def read(length: int) -> bytes:
-        data = stream.read(length)
+    def read(length: int) -> bytes | None:
+        data = read_some(length)
         if isinstance(data, str):
             return data.encode("utf-8", "surrogateescape")
-        return b"" if data is None else bytes(data)
+        return bytes(data) if isinstance(data, (bytearray, memoryview)) else data
 
     return read
 
 
-def open_output(stream: Any, number: int, opened: list[int]) -> int | Callable[[bytes], Any] | None:
+def open_output(
+    stream: Any, number: int, opened: list[int], finish: list[Callable[[], None]]
+) -> int | Callable[[bytes], Any] | None:
+    """What WasiHost takes for stdout or stderr; what is to be done in the end goes to *finish*."""
     if stream is None or isinstance(stream, int):
         return stream
     if stream == "inherit":
-        import sys
-
-        flush(sys.stdout if number == 1 else sys.stderr)
-        return number
+        own = sys.stdout if number == 1 else sys.stderr
+        if descriptor_of(own) == number:
+            flush(own)  # what was written before comes before
+        return inherited(number)
     if isinstance(stream, os.PathLike):
         opened.append(os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
         return opened[-1]
     descriptor = descriptor_of(stream)
     if descriptor is not None:
-        flush(stream)  # what was written before comes before
+        flush(stream)
         return descriptor
-    if not is_text(stream):
-        write: Callable[[bytes], Any] = stream.write
-        return write
+    if isinstance(stream, RawIOBase):
+        return stream.write  # tells how much it took
+    if not isinstance(stream, TextIOBase) and not hasattr(stream, "encoding"):
 
-    from codecs import getincrementaldecoder
+        def write(data: bytes) -> None:
+            stream.write(data)
+            flush(stream)
+
+        return write
 
     decoder = getincrementaldecoder("utf-8")("replace")
 
     def write_text(data: bytes) -> None:
-        stream.write(decoder.decode(data))
+        if characters := decoder.decode(data):
+            stream.write(characters)
+            flush(stream)
 
+    def write_rest() -> None:
+        if characters := decoder.decode(b"", True):  # half a character at the very end
+            stream.write(characters)
+            flush(stream)
+
+    finish.append(write_rest)
     return write_text
 
 
-def is_text(stream: Any) -> bool:
-    from io import TextIOBase
+def inherited(number: int) -> int | None:
+    """The process's own descriptor, or None if it has none: a daemon's streams may be closed."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return None
+    return number
 
-    return isinstance(stream, TextIOBase) or hasattr(stream, "encoding")
+
+def descriptor_of(stream: Any) -> int | None:
+    """The descriptor of a file that is no more than that: one that compresses has one too, but writes other bytes."""
+    inner = getattr(stream, "file", stream) if type(stream).__module__ == "tempfile" else stream
+    if isinstance(inner, TextIOBase):
+        inner = getattr(inner, "buffer", None)
+    inner = getattr(inner, "raw", inner)
+    if not isinstance(inner, FileIO):
+        return None
+    try:
+        return inner.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def go_to_position(stream: Any, descriptor: int) -> None:
+    """A buffered file has read more than its user has: the program goes on where the user is."""
+    try:
+        if stream.seekable():
+            if isinstance(stream, TextIOBase):
+                stream.seek(stream.tell())
+                stream = stream.buffer  # type: ignore[attr-defined]
+            os.lseek(descriptor, stream.tell(), os.SEEK_SET)
+    except (OSError, ValueError, AttributeError):
+        pass
 
 
 def flush(stream: Any) -> None:
     method = getattr(stream, "flush", None)
     if method is not None:
         method()
+
+
+def call_all(callables: list[Callable[[], None]]) -> None:
+    for function in callables:
+        function()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of this folder share: errors, a call's view of the guest's memory, descriptors.
+// What the files of this folder share: WASI's numbers, files and their kinds, a call's view of the guest's memory.
 
 #ifndef AW_WASI_INTERNAL_H
 #define AW_WASI_INTERNAL_H
@@ -21,6 +21,7 @@ enum {
     WASI_EAGAIN = 6,
     WASI_EBADF = 8,
     WASI_EBUSY = 10,
+    WASI_EDQUOT = 19,
     WASI_EEXIST = 20,
     WASI_EFAULT = 21,
     WASI_EFBIG = 22,
@@ -60,7 +61,7 @@ enum {
 // Besides an errno a function may say that the call ends: WASI_RAISED (-1), the embedder's error, or WASI_EXITED.
 #define WASI_EXITED (-2)
 
-int wasi_error(int host_errno);
+int wasi_error(int host_errno);  // the host's number as WASI's
 static inline int wasi_errno(void)
 {
     return wasi_error(errno);
@@ -97,6 +98,16 @@ enum {
     RIGHT_PATH_REMOVE_DIRECTORY = 1 << 25,
     RIGHT_PATH_UNLINK_FILE = 1 << 26,
     RIGHT_POLL_FD_READWRITE = 1 << 27,
+
+    FILE_RIGHTS = RIGHT_FD_DATASYNC | RIGHT_FD_READ | RIGHT_FD_SEEK | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_SYNC |
+        RIGHT_FD_TELL | RIGHT_FD_WRITE | RIGHT_FD_ADVISE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_GET |
+        RIGHT_FD_FILESTAT_SET_SIZE | RIGHT_FD_FILESTAT_SET_TIMES | RIGHT_POLL_FD_READWRITE,
+    DIRECTORY_RIGHTS = RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_SYNC | RIGHT_FD_ADVISE | RIGHT_PATH_CREATE_DIRECTORY |
+        RIGHT_PATH_CREATE_FILE | RIGHT_PATH_LINK_SOURCE | RIGHT_PATH_LINK_TARGET | RIGHT_PATH_OPEN | RIGHT_FD_READDIR |
+        RIGHT_PATH_READLINK | RIGHT_PATH_RENAME_SOURCE | RIGHT_PATH_RENAME_TARGET | RIGHT_PATH_FILESTAT_GET |
+        RIGHT_PATH_FILESTAT_SET_SIZE | RIGHT_PATH_FILESTAT_SET_TIMES | RIGHT_FD_FILESTAT_GET |
+        RIGHT_FD_FILESTAT_SET_TIMES | RIGHT_PATH_SYMLINK | RIGHT_PATH_REMOVE_DIRECTORY | RIGHT_PATH_UNLINK_FILE |
+        RIGHT_POLL_FD_READWRITE,
 };
 
 enum {
@@ -115,36 +126,105 @@ enum { OFLAG_CREAT = 1, OFLAG_DIRECTORY = 2, OFLAG_EXCL = 4, OFLAG_TRUNC = 8 };
 enum { LOOKUP_SYMLINK_FOLLOW = 1 };
 enum { FST_ATIM = 1, FST_ATIM_NOW = 2, FST_MTIM = 4, FST_MTIM_NOW = 8 };
 
-// --- descriptors ---------------------------------------------------------------------------------------------
+// --- files ----------------------------------------------------------------------------------------------------
 
-// What a descriptor is. A later kind of file system is another one of these.
-typedef enum wasi_kind {
-    WASI_CLOSED,
-    WASI_NULL,       // reads end at once, writes vanish
-    WASI_STREAM,     // the embedder's
-    WASI_FILE,       // a host descriptor that is no directory
-    WASI_DIRECTORY,  // a host directory
+typedef struct wasi_call wasi_call;
+typedef struct wasi_file wasi_file;
+
+typedef struct wasi_filestat {  // as the guest gets it
+    uint64_t device, inode;
+    uint64_t filetype;
+    uint64_t links, size, accessed, modified, changed;  // times in nanoseconds since 1970
+} wasi_filestat;
+_Static_assert(sizeof(wasi_filestat) == 64, "copied to the guest as it is");
+
+// How a path is to be opened. Numbers are WASI's.
+typedef struct wasi_opening {
+    uint32_t oflags, fdflags;
+    bool follow, reads, writes;
+} wasi_opening;
+
+// A directory's entries, in the form that the guest gets them in: entry i lies at offsets[i] in bytes.
+typedef struct wasi_listing {
+    uint8_t *bytes;   // owned
+    size_t *offsets;  // owned
+    size_t size, capacity, count, offset_capacity;
+} wasi_listing;
+
+enum { WASI_PATH_MAX = 4096 };
+
+// What a kind of file can do. All but `close` and `stat` may be NULL; who asks says what that means to the guest. All return
+// WASI_OK or an errno; those that take the call may return WASI_RAISED. Times are two, as for futimens.
+typedef struct wasi_kind {
+    void (*close)(wasi_file *self);  // frees it
+    int (*stat)(wasi_file *self, wasi_filestat *out);
+
+    // Open files. *offset* is -1 for the file's own position.
+    int (*read)(wasi_call *call, wasi_file *self, struct iovec *vectors, int count, int64_t offset, size_t *done);
+    int (*write)(wasi_call *call, wasi_file *self, struct iovec *vectors, int count, int64_t offset, size_t *done);
+    int (*seek)(wasi_file *self, int64_t offset, int whence, uint64_t *place);
+    int (*allocate)(wasi_file *self, int64_t offset, int64_t length);
+    int (*advise)(wasi_file *self, int64_t offset, int64_t length, uint32_t advice);
+    int (*set_size)(wasi_file *self, int64_t size);
+    int (*set_times)(wasi_file *self, const struct timespec times[2]);
+    int (*set_flags)(wasi_file *self, uint16_t fdflags);
+    int (*sync)(wasi_file *self, bool data_only);
+    // The host's descriptor to wait for, or -1: it is always ready. `available` tells what could be read at once.
+    int (*waits_for)(wasi_file *self);
+    uint64_t (*available)(wasi_file *self);
+
+    // Directories: paths are beneath them, never empty, without a NUL inside, shorter than WASI_PATH_MAX. Who calls a changing
+    // one has asked `writable`. Both directories of link and rename are of this kind.
+    int (*list)(wasi_file *self, wasi_listing *out);
+    int (*open)(aw_wasi *wasi, wasi_file *self, const char *path, const wasi_opening *how, wasi_file **out);
+    int (*path_stat)(aw_wasi *wasi, wasi_file *self, const char *path, bool follow, wasi_filestat *out);
+    int (*path_set_times)(aw_wasi *wasi, wasi_file *self, const char *path, bool follow,
+                          const struct timespec times[2]);
+    int (*make_directory)(aw_wasi *wasi, wasi_file *self, const char *path);
+    int (*remove_directory)(aw_wasi *wasi, wasi_file *self, const char *path);
+    int (*unlink)(aw_wasi *wasi, wasi_file *self, const char *path);
+    int (*rename)(aw_wasi *wasi, wasi_file *self, const char *path, wasi_file *other, const char *other_path);
+    int (*link)(aw_wasi *wasi, wasi_file *self, const char *path, wasi_file *other, const char *other_path);
+    int (*symlink)(aw_wasi *wasi, wasi_file *self, const char *target, const char *path);
+    int (*readlink)(aw_wasi *wasi, wasi_file *self, const char *path, char out[WASI_PATH_MAX], size_t *length);
 } wasi_kind;
 
-typedef struct wasi_entry {  // of a directory's listing
-    uint64_t inode;
+// Something that is open. Each kind embeds this as its first member.
+struct wasi_file {
+    const wasi_kind *kind;
+    uint32_t references;  // its descriptor, and calls that use it while the embedder's code runs
     uint8_t filetype;
-    uint32_t name_length;
-    char *name;  // owned
-} wasi_entry;
+    bool writable;  // it, or what is beneath it, may be changed
+    uint16_t fdflags;
+    uint64_t rights;  // those that make sense for it
+};
+
+// Fills the common part: one reference.
+void file_begin(wasi_file *self, const wasi_kind *kind, uint8_t filetype, bool writable, uint64_t rights);
+void file_release(wasi_file *self);
+
+// Take the host descriptor over, when it succeeds: a file, or NULL when out of memory. `ours`: opened for this program alone, so that
+// its flags may be changed.
+wasi_file *host_file_new(int descriptor, bool ours, bool writable, uint16_t fdflags);
+wasi_file *host_directory_new(int descriptor, bool writable, bool is_mount);
+wasi_file *null_file_new(void);
+wasi_file *stream_file_new(const aw_wasi_stream *stream);
+
+// One more entry: 0 or an errno.
+int listing_add(wasi_listing *self, const char *name, uint64_t inode, uint8_t filetype);
+void listing_free(wasi_listing *self);
+
+uint8_t filetype_of(mode_t mode);
+void filestat_fill(wasi_filestat *out, const struct stat *info);
+
+// --- the program ------------------------------------------------------------------------------------------------
 
 typedef struct wasi_descriptor {
-    wasi_kind kind;
-    int host;       // WASI_FILE, WASI_DIRECTORY
-    bool shared;    // the embedder has the same open file: its flags stay as they are
-    bool writable;  // of a directory: what is beneath may be changed
+    wasi_file *file;  // owned; NULL: closed
     uint64_t rights, inheriting;
-    uint16_t fdflags;
-    char *mount;    // owned; a mount's name, else NULL
+    char *mount;  // owned; a mount's name, else NULL
     uint32_t mount_length;
-    aw_wasi_stream stream;
-    wasi_entry *entries;  // owned; the listing that fd_readdir goes through
-    size_t entry_count;
+    wasi_listing listing;  // that fd_readdir goes through
 } wasi_descriptor;
 
 enum { WASI_DESCRIPTORS = 1024 };  // that a program may have open
@@ -165,30 +245,44 @@ struct aw_wasi {
     wasi_texts arguments, environment;
     wasi_descriptor *descriptors;  // owned
     uint32_t descriptor_count;
-    bool exited, avoid_openat2;
+    bool exited;
     uint32_t status;
+    enum { OPENAT2_UNKNOWN, OPENAT2_WORKS, OPENAT2_MISSING } openat2;
 };
 
-// The descriptor of that number, or NULL.
-wasi_descriptor *descriptor_get(aw_wasi *wasi, uint32_t number);
-// The lowest free number, its descriptor zeroed and closed: 0 or an errno.
-int descriptor_new(aw_wasi *wasi, uint32_t *number);
-void descriptor_close(wasi_descriptor *descriptor);
-void descriptor_forget_listing(wasi_descriptor *descriptor);
-uint8_t filetype_of(mode_t mode);
+// The descriptor of that number, if it has the right: 0 or an errno. Valid until a descriptor is opened.
+int descriptor_get(aw_wasi *wasi, const aw_raw *number, uint64_t right, wasi_descriptor **out);
+// Give the file the lowest free number. Takes it over, also when it fails: 0 or an errno.
+int descriptor_add(aw_wasi *wasi, wasi_file *file, uint64_t rights, uint64_t inheriting, uint32_t *number);
 
-// A blocking call was interrupted: go on (0), or end the program (WASI_RAISED).
-int wasi_signalled(aw_wasi *wasi);
+void descriptors_close(aw_wasi *wasi);
+// The times of a set_times function out of the guest's arguments: 0 or an errno.
+int times_load(uint64_t accessed, uint64_t modified, uint32_t flags, struct timespec out[2]);
+
+// --- waiting --------------------------------------------------------------------------------------------------------
+
+#define WASI_FOREVER UINT64_MAX
+
+struct pollfd;
+
+uint64_t monotonic_now(void);  // nanoseconds
+// As ppoll until *deadline* on the monotonic clock, but ends when the embedder says so: WASI_OK (look at `revents`), an errno, or
+// WASI_RAISED. A deadline in the past only looks.
+int wasi_wait(aw_wasi *wasi, struct pollfd *polls, size_t count, uint64_t deadline);
+// Something long is going on: 0, or WASI_RAISED when it is to end.
+int wasi_check(aw_wasi *wasi);
+
+int wasi_clock(uint32_t number, clockid_t *out);
 
 // --- the guest's memory -----------------------------------------------------------------------------------------
 
 // One call from the guest. Pointers of the guest's are checked against its memory each time.
-typedef struct wasi_call {
+struct wasi_call {
     aw_wasi *wasi;
     aw_caller *caller;
     uint8_t *memory;
     size_t size;
-} wasi_call;
+};
 
 void call_refresh(wasi_call *call);  // after the embedder's code ran
 
@@ -218,40 +312,27 @@ static inline bool guest_load(const wasi_call *call, uint32_t pointer, void *val
     return true;
 }
 
-// --- paths --------------------------------------------------------------------------------------------------------
-
-enum { WASI_PATH_MAX = 4096 };
-
-typedef struct wasi_path {
-    char text[WASI_PATH_MAX];
-} wasi_path;
-
-// A path out of the guest's memory: 0 or an errno.
-int path_load(const wasi_call *call, uint32_t pointer, uint32_t length, wasi_path *out);
-// Open *path* beneath a directory, wherever links in it lead, but never out of it: a host descriptor, or -1 and errno (EXDEV: out).
-int path_open_beneath(aw_wasi *wasi, int directory, const char *path, int flags, mode_t mode);
-// The directory that *path*'s last component is in, as a descriptor to be closed, and that component, with a trailing slash where
-// the path had one: 0 or an errno.
-int path_parent(aw_wasi *wasi, int directory, const char *path, int *parent, char last[WASI_PATH_MAX]);
-
 // --- the functions -------------------------------------------------------------------------------------------------
 
 typedef int (*wasi_function)(wasi_call *call, const aw_raw *arguments);
 
-// X(name, signature): i is i32, I is i64. All return an errno but proc_exit. The file comment of each says where it is.
+// X(name, signature): i is i32, I is i64. All return an errno but proc_exit, which has no result. Each file's head says which it has.
 #define WASI_FUNCTIONS(X)                                                                                              \
-    X(args_get, "ii") X(args_sizes_get, "ii") X(environ_get, "ii") X(environ_sizes_get, "ii")                          \
-    X(clock_res_get, "ii") X(clock_time_get, "iIi")                                                                    \
-    X(fd_advise, "iIIi") X(fd_allocate, "iII") X(fd_close, "i") X(fd_datasync, "i") X(fd_fdstat_get, "ii")             \
-    X(fd_fdstat_set_flags, "ii") X(fd_fdstat_set_rights, "iII") X(fd_filestat_get, "ii")                               \
-    X(fd_filestat_set_size, "iI") X(fd_filestat_set_times, "iIIi") X(fd_pread, "iiiIi") X(fd_prestat_get, "ii")        \
-    X(fd_prestat_dir_name, "iii") X(fd_pwrite, "iiiIi") X(fd_read, "iiii") X(fd_readdir, "iiiIi")                      \
-    X(fd_renumber, "ii") X(fd_seek, "iIii") X(fd_sync, "i") X(fd_tell, "ii") X(fd_write, "iiii")                       \
-    X(path_create_directory, "iii") X(path_filestat_get, "iiiii") X(path_filestat_set_times, "iiiiIIi")                \
-    X(path_link, "iiiiiii") X(path_open, "iiiiiIIii") X(path_readlink, "iiiiii") X(path_remove_directory, "iii")       \
-    X(path_rename, "iiiiii") X(path_symlink, "iiiii") X(path_unlink_file, "iii")                                       \
-    X(poll_oneoff, "iiii") X(proc_exit, "i") X(proc_raise, "i") X(sched_yield, "") X(random_get, "ii")                 \
-    X(sock_accept, "iii") X(sock_recv, "iiiiii") X(sock_send, "iiiii") X(sock_shutdown, "ii")
+    X(args_get, "ii")                                                                                                  \
+    X(args_sizes_get, "ii") X(environ_get, "ii") X(environ_sizes_get, "ii") X(clock_res_get, "ii")                     \
+        X(clock_time_get, "iIi") X(fd_advise, "iIIi") X(fd_allocate, "iII") X(fd_close, "i") X(fd_datasync, "i")       \
+            X(fd_fdstat_get, "ii") X(fd_fdstat_set_flags, "ii") X(fd_fdstat_set_rights, "iII")                         \
+                X(fd_filestat_get, "ii") X(fd_filestat_set_size, "iI") X(fd_filestat_set_times, "iIIi")                \
+                    X(fd_pread, "iiiIi") X(fd_prestat_get, "ii") X(fd_prestat_dir_name, "iii") X(fd_pwrite, "iiiIi")   \
+                        X(fd_read, "iiii") X(fd_readdir, "iiiIi") X(fd_renumber, "ii") X(fd_seek, "iIii")              \
+                            X(fd_sync, "i") X(fd_tell, "ii") X(fd_write, "iiii") X(path_create_directory, "iii")       \
+                                X(path_filestat_get, "iiiii") X(path_filestat_set_times, "iiiiIIi")                    \
+                                    X(path_link, "iiiiiii") X(path_open, "iiiiiIIii") X(path_readlink, "iiiiii")       \
+                                        X(path_remove_directory, "iii") X(path_rename, "iiiiii")                       \
+                                            X(path_symlink, "iiiii") X(path_unlink_file, "iii") X(poll_oneoff, "iiii") \
+                                                X(proc_exit, "i") X(proc_raise, "i") X(sched_yield, "")                \
+                                                    X(random_get, "ii") X(sock_accept, "iii") X(sock_recv, "iiiiii")   \
+                                                        X(sock_send, "iiiii") X(sock_shutdown, "ii")
 
 #define X(name, signature) int wasi_##name(wasi_call *call, const aw_raw *arguments);
 WASI_FUNCTIONS(X)

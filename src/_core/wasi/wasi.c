@@ -29,10 +29,7 @@ static void texts_free(wasi_texts *texts)
 
 void aw_wasi_delete(aw_wasi *wasi)
 {
-    for (uint32_t i = 0; i < wasi->descriptor_count; i++) {
-        descriptor_close(&wasi->descriptors[i]);
-    }
-    free(wasi->descriptors);
+    descriptors_close(wasi);
     texts_free(&wasi->arguments);
     texts_free(&wasi->environment);
     free(wasi);
@@ -45,7 +42,7 @@ void aw_wasi_set_engine(aw_wasi *wasi, const aw_engine_api *api)
 
 void aw_wasi_avoid_openat2(aw_wasi *wasi)
 {
-    wasi->avoid_openat2 = true;
+    wasi->openat2 = OPENAT2_MISSING;
 }
 
 static int texts_add(wasi_texts *texts, const char *text, size_t length)
@@ -87,18 +84,14 @@ bool aw_wasi_take_exit(aw_wasi *wasi, uint32_t *status)
     return exited;
 }
 
-int wasi_signalled(aw_wasi *wasi)
-{
-    return wasi->host.signalled != NULL && wasi->host.signalled(wasi->host.data) != 0 ? WASI_RAISED : 0;
-}
-
 // --- arguments and environment ---------------------------------------------------------------------------------
 
 static int texts_sizes(wasi_call *call, const wasi_texts *texts, const aw_raw *arguments)
 {
     uint32_t count = (uint32_t)texts->count, bytes = (uint32_t)texts->bytes;
-    return guest_store(call, u32(&arguments[0]), &count, 4) && guest_store(call, u32(&arguments[1]), &bytes, 4) ? WASI_OK
-                                                                                                              : WASI_EFAULT;
+    return guest_store(call, u32(&arguments[0]), &count, 4) && guest_store(call, u32(&arguments[1]), &bytes, 4)
+               ? WASI_OK
+               : WASI_EFAULT;
 }
 
 static int texts_get(wasi_call *call, const wasi_texts *texts, const aw_raw *arguments)
@@ -171,24 +164,22 @@ int wasi_sched_yield(wasi_call *call, const aw_raw *arguments)
 
 int wasi_random_get(wasi_call *call, const aw_raw *arguments)
 {
+    enum { SLICE = 1 << 24 };  // some tens of milliseconds
     size_t length = u32(&arguments[1]);
     uint8_t *bytes = guest_bytes(call, u32(&arguments[0]), length);
     if (bytes == NULL) {
         return WASI_EFAULT;
     }
     while (length > 0) {
-        ssize_t done = getrandom(bytes, length, 0);
-        if (done < 0) {
-            if (errno != EINTR) {
-                return wasi_errno();
-            }
-            if (wasi_signalled(call->wasi) < 0) {
-                return WASI_RAISED;
-            }
-            continue;
+        ssize_t done = getrandom(bytes, length < SLICE ? length : SLICE, 0);
+        if (done < 0 && errno != EINTR) {
+            return wasi_errno();
         }
-        bytes += done;
-        length -= (size_t)done;
+        bytes += done > 0 ? done : 0;
+        length -= done > 0 ? (size_t)done : 0;
+        if (length > 0 && wasi_check(call->wasi) < 0) {
+            return WASI_RAISED;
+        }
     }
     return WASI_OK;
 }
@@ -197,7 +188,9 @@ int wasi_random_get(wasi_call *call, const aw_raw *arguments)
 
 static int no_socket(wasi_call *call, const aw_raw *arguments)
 {
-    return descriptor_get(call->wasi, u32(&arguments[0])) != NULL ? WASI_ENOTSOCK : WASI_EBADF;
+    wasi_descriptor *descriptor;
+    int error = descriptor_get(call->wasi, &arguments[0], 0, &descriptor);
+    return error != WASI_OK ? error : WASI_ENOTSOCK;
 }
 
 int wasi_sock_accept(wasi_call *call, const aw_raw *arguments)
@@ -246,10 +239,10 @@ static aw_hostresult enter(void *env, aw_caller *caller, aw_raw *values, wasi_fu
     return AW_HOST_OK;
 }
 
-#define X(name, signature)                                                        \
+#define X(name, signature)                                                          \
     static aw_hostresult enter_##name(void *env, aw_caller *caller, aw_raw *values) \
-    {                                                                             \
-        return enter(env, caller, values, wasi_##name);                           \
+    {                                                                               \
+        return enter(env, caller, values, wasi_##name);                             \
     }
 WASI_FUNCTIONS(X)
 #undef X
@@ -281,8 +274,10 @@ static void table_fill(void)
         for (uint32_t j = 0; j < count; j++) {
             row->parameters[j].kind = row->signature[j] == 'I' ? AW_I64 : AW_I32;
         }
-        row->type = (aw_functype){.parameter_count = count, .parameters = row->parameters,
-                                  .result_count = strcmp(row->name, "proc_exit") != 0, .results = &i32};
+        row->type = (aw_functype){.parameter_count = count,
+                                  .parameters = row->parameters,
+                                  .result_count = strcmp(row->name, "proc_exit") != 0,
+                                  .results = &i32};
     }
 }
 

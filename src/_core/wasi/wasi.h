@@ -11,20 +11,23 @@
 
 typedef struct aw_wasi aw_wasi;
 
-// A stream of the embedder's for a standard descriptor. Both return 0 and the number of bytes, a WASI errno, or WASI_RAISED. A
-// read of 0 bytes is the end.
+// A stream of the embedder's for a standard descriptor: one of the two. Both return 0, a WASI errno, or WASI_RAISED. Both may run
+// code that calls the guest, so whoever calls them has no pointer into its memory afterwards.
 typedef struct aw_wasi_stream {
-    int (*read)(void *data, uint8_t *bytes, size_t length, size_t *done);
+    // Up to *length* bytes, at *bytes* until the next call; none at the end.
+    int (*read)(void *data, size_t length, const uint8_t **bytes, size_t *done);
+    // Copies *bytes* before it runs any such code.
     int (*write)(void *data, const uint8_t *bytes, size_t length, size_t *done);
     void *data;  // borrowed
 } aw_wasi_stream;
 
 // What a callback returns when the embedder has an error of its own: the call from outside fails with AW_ERROR_HOST.
 #define WASI_RAISED (-1)
+#define WASI_WOULD_BLOCK 6  // WASI's errno for "nothing now": EAGAIN
 
 typedef struct aw_wasi_host {
-    // A signal came during a blocking call: nonzero ends the program with AW_ERROR_HOST. May be NULL.
-    int (*signalled)(void *data);
+    // Asked several times a second while the program waits for something: nonzero ends it with AW_ERROR_HOST. May be NULL.
+    int (*check)(void *data);
     void *data;
 } aw_wasi_host;
 

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files of the host's that are no directories, and the host's error numbers.
+//
+// A regular file's reads and writes go straight to the host. Whatever else there is (terminals, pipes, sockets, devices) may make
+// its caller wait, so waiting is done by wasi_wait, which a deadline or a signal ends; whether the guest wants to wait is a flag of
+// ours, and the host's own O_NONBLOCK is left alone: standard streams share it with whoever else has them.
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+typedef struct host_file {
+    wasi_file base;
+    int descriptor;  // owned
+    bool ours;       // nobody else has this open file: its flags may be changed
+    bool waits;      // reading or writing may take as long as somebody else likes
+} host_file;
+
+static host_file *host_cast(wasi_file *self)
+{
+    return (host_file *)self;
+}
+
+// --- numbers -----------------------------------------------------------------------------------------------------
+
+int wasi_error(int host_errno)
+{
+    static const struct {
+        int host, wasi;
+    } table[] = {
+        {E2BIG, WASI_E2BIG},         {EACCES, WASI_EACCES},   {EAGAIN, WASI_EAGAIN},
+        {EBADF, WASI_EBADF},         {EBUSY, WASI_EBUSY},     {EDQUOT, WASI_EDQUOT},
+        {EEXIST, WASI_EEXIST},       {EFAULT, WASI_EFAULT},   {EFBIG, WASI_EFBIG},
+        {EILSEQ, WASI_EILSEQ},       {EINTR, WASI_EINTR},     {EINVAL, WASI_EINVAL},
+        {EISDIR, WASI_EISDIR},       {ELOOP, WASI_ELOOP},     {EMFILE, WASI_EMFILE},
+        {EMLINK, WASI_EMLINK},       {ENFILE, WASI_ENFILE},   {ENODEV, WASI_ENODEV},
+        {ENOENT, WASI_ENOENT},       {ENOMEM, WASI_ENOMEM},   {ENOSPC, WASI_ENOSPC},
+        {ENOSYS, WASI_ENOSYS},       {ENOTDIR, WASI_ENOTDIR}, {ENOTEMPTY, WASI_ENOTEMPTY},
+        {ENOTSUP, WASI_ENOTSUP},     {ENOTTY, WASI_ENOTTY},   {ENXIO, WASI_ENXIO},
+        {EOVERFLOW, WASI_EOVERFLOW}, {EPERM, WASI_EPERM},     {EPIPE, WASI_EPIPE},
+        {ERANGE, WASI_ERANGE},       {EROFS, WASI_EROFS},     {ESPIPE, WASI_ESPIPE},
+        {ETIMEDOUT, WASI_ETIMEDOUT}, {EXDEV, WASI_EXDEV},     {ENAMETOOLONG, WASI_ENAMETOOLONG},
+        {ETXTBSY, WASI_ETXTBSY},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (table[i].host == host_errno) {
+            return table[i].wasi;
+        }
+    }
+    return WASI_EIO;
+}
+
+uint8_t filetype_of(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return FILETYPE_REGULAR_FILE;
+    case S_IFDIR:
+        return FILETYPE_DIRECTORY;
+    case S_IFLNK:
+        return FILETYPE_SYMBOLIC_LINK;
+    case S_IFCHR:
+        return FILETYPE_CHARACTER_DEVICE;
+    case S_IFBLK:
+        return FILETYPE_BLOCK_DEVICE;
+    case S_IFSOCK:
+        return FILETYPE_SOCKET_STREAM;
+    default:
+        return FILETYPE_UNKNOWN;  // pipes have no type of their own
+    }
+}
+
+static uint64_t nanoseconds(const struct timespec *time)
+{
+    return time->tv_sec < 0 ? 0
+                            : (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_nsec;  // the guest's has no sign
+}
+
+void filestat_fill(wasi_filestat *out, const struct stat *info)
+{
+    *out = (wasi_filestat){
+        .device = info->st_dev,
+        .inode = info->st_ino,
+        .filetype = filetype_of(info->st_mode),
+        .links = info->st_nlink,
+        .size = (uint64_t)info->st_size,
+        .accessed = nanoseconds(&info->st_atim),
+        .modified = nanoseconds(&info->st_mtim),
+        .changed = nanoseconds(&info->st_ctim),
+    };
+}
+
+// --- reading and writing ---------------------------------------------------------------------------------------------
+
+// Until the file is ready; one that is not to wait says EAGAIN instead.
+static int host_wait(wasi_call *call, host_file *self, short events)
+{
+    struct pollfd poll = {.fd = self->descriptor, .events = events};
+    bool waits = (self->base.fdflags & FDFLAG_NONBLOCK) == 0;
+    int error = wasi_wait(call->wasi, &poll, 1, waits ? WASI_FOREVER : 0);
+    return error == WASI_OK && poll.revents == 0 ? WASI_EAGAIN : error;
+}
+
+static int host_read(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset, size_t *done)
+{
+    host_file *self = host_cast(file);
+    for (;;) {
+        int error = self->waits ? host_wait(call, self, POLLIN) : WASI_OK;
+        if (error != WASI_OK) {
+            return error;
+        }
+        ssize_t result = offset >= 0 ? preadv(self->descriptor, vectors, count, offset)
+                                     : readv(self->descriptor, vectors, count);
+        if (result >= 0) {
+            *done = (size_t)result;
+            return WASI_OK;
+        }
+        // EAGAIN: somebody else was faster.
+        if (errno != EINTR && !(errno == EAGAIN && self->waits && (file->fdflags & FDFLAG_NONBLOCK) == 0)) {
+            return wasi_errno();
+        }
+        if (wasi_check(call->wasi) < 0) {
+            return WASI_RAISED;
+        }
+    }
+}
+
+// To what may wait, PIPE_BUF bytes at a time: where poll() says that there is room, there is room for that many.
+static int host_write_waiting(wasi_call *call, host_file *self, const struct iovec *vectors, int count, size_t *done)
+{
+    *done = 0;
+    for (int i = 0; i < count; i++) {
+        const uint8_t *bytes = vectors[i].iov_base;
+        size_t left = vectors[i].iov_len;
+        while (left > 0) {
+            int error = host_wait(call, self, POLLOUT);
+            ssize_t result = 0;
+            if (error == WASI_OK) {
+                result = write(self->descriptor, bytes, left < PIPE_BUF ? left : PIPE_BUF);
+                error = result >= 0 ? WASI_OK : wasi_errno();
+            }
+            if (error == WASI_EINTR || (error == WASI_EAGAIN && (self->base.fdflags & FDFLAG_NONBLOCK) == 0)) {
+                if (wasi_check(call->wasi) < 0) {
+                    return WASI_RAISED;
+                }
+                continue;
+            }
+            if (error != WASI_OK) {
+                return error < 0 || *done == 0 ? error : WASI_OK;
+            }
+            bytes += result;
+            left -= (size_t)result;
+            *done += (size_t)result;
+        }
+    }
+    return WASI_OK;
+}
+
+static int host_write(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset, size_t *done)
+{
+    host_file *self = host_cast(file);
+    if (self->waits && offset < 0) {
+        return host_write_waiting(call, self, vectors, count, done);
+    }
+    for (;;) {
+        ssize_t result = offset >= 0 ? pwritev(self->descriptor, vectors, count, offset)
+                                     : writev(self->descriptor, vectors, count);
+        if (result >= 0) {
+            *done = (size_t)result;
+            return WASI_OK;
+        }
+        if (errno != EINTR) {
+            return wasi_errno();
+        }
+        if (wasi_check(call->wasi) < 0) {
+            return WASI_RAISED;
+        }
+    }
+}
+
+static int host_waits_for(wasi_file *file)
+{
+    return host_cast(file)->waits ? host_cast(file)->descriptor : -1;
+}
+
+static uint64_t host_available(wasi_file *file)
+{
+    host_file *self = host_cast(file);
+    int bytes = 0;
+    struct stat info;
+    if (self->waits) {
+        return ioctl(self->descriptor, FIONREAD, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+    }
+    off_t place = lseek(self->descriptor, 0, SEEK_CUR);
+    return place >= 0 && fstat(self->descriptor, &info) == 0 && info.st_size > place ? (uint64_t)(info.st_size - place)
+                                                                                     : 0;
+}
+
+// --- the rest --------------------------------------------------------------------------------------------------------
+
+static void host_close(wasi_file *self)
+{
+    close(host_cast(self)->descriptor);
+    free(self);
+}
+
+static int host_stat(wasi_file *self, wasi_filestat *out)
+{
+    struct stat info;
+    if (fstat(host_cast(self)->descriptor, &info) < 0) {
+        return wasi_errno();
+    }
+    filestat_fill(out, &info);
+    return WASI_OK;
+}
+
+static int host_seek(wasi_file *self, int64_t offset, int whence, uint64_t *place)
+{
+    off_t result = lseek(host_cast(self)->descriptor, offset, whence);
+    *place = (uint64_t)result;
+    return result < 0 ? wasi_errno() : WASI_OK;
+}
+
+static int host_set_size(wasi_file *self, int64_t size)
+{
+    return ftruncate(host_cast(self)->descriptor, size) < 0 ? wasi_errno() : WASI_OK;
+}
+
+// Not posix_fallocate: where a file system cannot, that writes every block, for as long as it takes.
+static int host_allocate(wasi_file *self, int64_t offset, int64_t length)
+{
+    return fallocate(host_cast(self)->descriptor, 0, offset, length) < 0 ? wasi_errno() : WASI_OK;
+}
+
+static int host_advise(wasi_file *self, int64_t offset, int64_t length, uint32_t advice)
+{
+    static const int advices[] = {POSIX_FADV_NORMAL,   POSIX_FADV_SEQUENTIAL, POSIX_FADV_RANDOM,
+                                  POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE};
+    int error = posix_fadvise(host_cast(self)->descriptor, offset, length, advices[advice]);
+    return error == 0 ? WASI_OK : wasi_error(error);
+}
+
+static int host_set_times(wasi_file *self, const struct timespec times[2])
+{
+    return futimens(host_cast(self)->descriptor, times) < 0 ? wasi_errno() : WASI_OK;
+}
+
+static int host_set_flags(wasi_file *file, uint16_t fdflags)
+{
+    host_file *self = host_cast(file);
+    unsigned changed = (unsigned)(fdflags ^ file->fdflags) & ~(unsigned)FDFLAG_NONBLOCK;
+    if (changed == 0) {
+        return WASI_OK;
+    }
+    if (changed != FDFLAG_APPEND || !self->ours) {
+        return WASI_ENOTSUP;
+    }
+    int flags = fcntl(self->descriptor, F_GETFL);
+    if (flags >= 0) {
+        flags = fcntl(self->descriptor, F_SETFL, fdflags & FDFLAG_APPEND ? flags | O_APPEND : flags & ~O_APPEND);
+    }
+    return flags < 0 ? wasi_errno() : WASI_OK;
+}
+
+static int host_sync(wasi_file *self, bool data_only)
+{
+    int result = (data_only ? fdatasync : fsync)(host_cast(self)->descriptor);
+    return result == 0 || errno == EINVAL || errno == EROFS ? WASI_OK
+                                                            : wasi_errno();  // pipes and the like have nothing to sync
+}
+
+static const wasi_kind host_kind = {
+    .close = host_close,
+    .stat = host_stat,
+    .read = host_read,
+    .write = host_write,
+    .seek = host_seek,
+    .allocate = host_allocate,
+    .advise = host_advise,
+    .set_size = host_set_size,
+    .set_times = host_set_times,
+    .set_flags = host_set_flags,
+    .sync = host_sync,
+    .waits_for = host_waits_for,
+    .available = host_available,
+};
+
+wasi_file *host_file_new(int descriptor, bool ours, bool writable, uint16_t fdflags)
+{
+    struct stat info;
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fstat(descriptor, &info) < 0) {
+        return NULL;
+    }
+    host_file *self = malloc(sizeof(*self));
+    if (self == NULL) {
+        return NULL;
+    }
+    uint64_t rights = FILE_RIGHTS;
+    if ((flags & O_ACCMODE) == O_RDONLY) {
+        rights &= ~(uint64_t)(RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE);
+    }
+    else if ((flags & O_ACCMODE) == O_WRONLY) {
+        rights &= ~(uint64_t)RIGHT_FD_READ;
+    }
+    // wasi-libc's isatty() looks for a character device that cannot seek.
+    if (S_ISCHR(info.st_mode) ? isatty(descriptor) : !S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode)) {
+        rights &= ~(uint64_t)(RIGHT_FD_SEEK | RIGHT_FD_TELL);
+    }
+    file_begin(&self->base, &host_kind, filetype_of(info.st_mode), writable, rights);
+    self->descriptor = descriptor;
+    self->ours = ours;
+    self->waits = !S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode);
+    if (!ours) {
+        fdflags = (uint16_t)((flags & O_APPEND ? FDFLAG_APPEND : 0) | ((flags & O_SYNC) == O_SYNC ? FDFLAG_SYNC
+                                                                       : flags & O_DSYNC          ? FDFLAG_DSYNC
+                                                                                                  : 0));
+    }
+    self->base.fdflags = fdflags;
+    return &self->base;
+}
