@@ -189,9 +189,6 @@ def source_of(file: str) -> Path | bytes:
 
 
 def command_run(options: argparse.Namespace) -> int:
-    # Nothing of ours needs cleaning up while a program runs: Ctrl-C may end us at once, on any engine.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stdout.flush()  # the program writes to the descriptor itself
     if options.invoke is not None:
         return invoke(options)
@@ -514,6 +511,9 @@ def print_error(message: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Follow the command line; the exit status."""
+    # Nothing here needs cleaning up, so Ctrl-C may end us at once: in a guest's loop, and while an engine compiles.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     prepare_streams()
     try:
         try:
