@@ -199,7 +199,7 @@ static int source_check_compiled(source *self)
 }
 
 // Bytes that begin as a binary module: is the header right?
-static int source_check_header(const source *self, core_state *state)
+static int source_check_header(const source *self, core_state *state, const aw_engine_api *api)
 {
     const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(self->bytes);
     Py_ssize_t length = PyBytes_GET_SIZE(self->bytes);
@@ -209,7 +209,8 @@ static int source_check_header(const source *self, core_state *state)
     }
     unsigned version = bytes[4] | (unsigned)bytes[5] << 8, layer = bytes[6] | (unsigned)bytes[7] << 8;
     if (layer == 1) {
-        return source_error(self, state->CompileError, "this is a component, not a module");
+        engine_raise_unsupported(state, api, AW_CAP(COMPONENTS), "this is a component, not a module");
+        return -1;
     }
     if (layer != 0 || version != 1) {
         return source_error(self, state->CompileError, "unknown binary version %u: modules have version 1",
@@ -228,7 +229,7 @@ static int source_prepare(source *self, EngineObject *engine)
         return source_error(self, state->CompileError, "the module is empty (0 bytes)");
     }
     if (memcmp(bytes, wasm_header, length < 4 ? (size_t)length : 4) == 0) {
-        return source_check_header(self, state);
+        return source_check_header(self, state, engine->api);
     }
     if (length >= 8 && memcmp(bytes, compiled_magic, 8) == 0) {
         return source_check_compiled(self);

@@ -426,7 +426,7 @@ static int error_take(aw_error *error, aw_errorkind kind, wasmtime_error_t *fail
     wasm_name_t message = {0, NULL};
     wt.wasmtime_error_message(failure, &message);
     aw_error_set(error, kind, "%s", "");
-    message_of(error->message, sizeof(error->message), message.data, message.size, false);
+    message_of(error->message, sizeof(error->message), message.data, message.size, kind == AW_ERROR_COMPILE);
     wt.wasm_byte_vec_delete(&message);
     wasm_frame_vec_t frames = {0, NULL};
     wt.wasmtime_error_wasm_trace(failure, &frames);
@@ -743,8 +743,10 @@ static int config_check(const aw_config *config, aw_error *error)
         return aw_error_set(error, AW_ERROR_UNSUPPORTED, "max_wasm_stack: wasmtime takes at most %d bytes, got %zu", STACK_MAXIMUM,
                             config->max_wasm_stack);
     }
-    if (config->disabled & (AW_CAP(BULK_MEMORY) | AW_CAP(REFERENCE_TYPES))) {  // components need them
-        return aw_error_set(error, AW_ERROR_UNSUPPORTED, "disable: wasmtime cannot do without bulk_memory and reference_types");
+    // Components need the first two; its C API has no setting for the third.
+    if (config->disabled & (AW_CAP(BULK_MEMORY) | AW_CAP(REFERENCE_TYPES) | AW_CAP(EXTENDED_CONST))) {
+        return aw_error_set(error, AW_ERROR_UNSUPPORTED,
+                            "disable: wasmtime cannot do without bulk_memory, reference_types and extended_const");
     }
     return 0;
 }
@@ -838,6 +840,7 @@ static const struct {
     {"exceptions proposal not enabled", AW_CAP(EXCEPTIONS)},
     {"gc support is not enabled", AW_CAP(GC)},
     {"gc proposal to be enabled", AW_CAP(GC)},
+    {"without the gc feature", AW_CAP(GC)},
     {"function references support is not enabled", AW_CAP(FUNCTION_REFERENCES)},
     {"function references required", AW_CAP(FUNCTION_REFERENCES)},
     {"memory64 must be enabled", AW_CAP(MEMORY64)},
