@@ -181,6 +181,9 @@ static PyObject *frame_source(PyObject *module, const aw_frame *frame)
                                                            (unsigned long long)frame->module_offset)
                                      : NULL;
     Py_XDECREF(dwarf);
+    if (source == NULL && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        return NULL;  // KeyboardInterrupt came just now, and is nobody's to lose
+    }
     if (source == NULL || !PyTuple_Check(source) || PyTuple_GET_SIZE(source) != 2) {
         PyErr_Clear();
         Py_XDECREF(source);
@@ -200,6 +203,11 @@ static PyObject *frame_new(core_state *state, StoreObject *store, const aw_frame
                                   ? NULL
                                   : module_function_name((ModuleObject *)module, frame->function_index);
     PyObject *source = with_source ? frame_source(module, frame) : Py_NewRef(Py_None);
+    if (source == NULL) {
+        Py_XDECREF(module_text);
+        Py_XDECREF(function_text);
+        return NULL;
+    }
     PyObject *result = PyStructSequence_New(state->Frame);
     PyObject *items[FRAME_FIELDS] = {
         module_text != NULL ? module_text : text_or_none(frame->module_name),
@@ -408,11 +416,6 @@ static PyObject *exception_of(core_state *state, StoreObject *store, aw_error *e
     case AW_ERROR_EXCEPTION:
         return wasm_exception_new(state, store, error, frames);
     case AW_ERROR_INTERRUPTED:
-        // By Ctrl-C, a deadline, or hand: a signal's handler tells, by what it raises.
-        if (PyErr_CheckSignals() < 0) {
-            return aw_take_exception();
-        }
-        return exception_new(state->LimitError, error->message);
     case AW_ERROR_FUEL:
     case AW_ERROR_LIMIT:
         return exception_new(state->LimitError, error->message);
@@ -443,6 +446,11 @@ PyObject *error_raise(core_state *state, StoreObject *store, aw_error *error)
         if (error->kind == AW_ERROR_EXCEPTION) {
             store->api->ref_drop(AW_REF_EXN, &error->exception);
         }
+    }
+    // By Ctrl-C, a deadline, or hand: a signal's handler tells by what it raises. Before anything else here runs Python code, which
+    // would run the handler, too.
+    if (error->kind == AW_ERROR_INTERRUPTED && exception == NULL && PyErr_CheckSignals() < 0) {
+        exception = aw_take_exception();
     }
     PyObject *frames = frames_new(state, store, error);
     if (frames == NULL) {
