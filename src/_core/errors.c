@@ -415,7 +415,13 @@ static PyObject *exception_of(core_state *state, StoreObject *store, aw_error *e
         return trap_new(state, error, frames);
     case AW_ERROR_EXCEPTION:
         return wasm_exception_new(state, store, error, frames);
-    case AW_ERROR_INTERRUPTED:
+    case AW_ERROR_INTERRUPTED: {
+        char message[96] = "the call was stopped by Store.interrupt()";
+        if (store != NULL && store->timeout > 0) {
+            PyOS_snprintf(message, sizeof(message), "the call was stopped: its timeout of %g s is over", store->timeout);
+        }
+        return exception_new(state->LimitError, message);
+    }
     case AW_ERROR_FUEL:
     case AW_ERROR_LIMIT:
         return exception_new(state->LimitError, error->message);
