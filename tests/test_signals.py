@@ -81,6 +81,17 @@ def fork():
         os.wait()
         os._exit(0)
 
+def in_subinterpreter():
+    arguments = ["", sys.argv[1], sys.argv[2], "enable", "trap"]
+    program = f"import sys; sys.argv = {arguments!r}; source = {source!r}; exec(source)"
+    if sys.version_info >= (3, 13):
+        import _interpreters as interpreters
+        failure = interpreters.run_string(interpreters.create("legacy"), program)
+        assert failure is None, failure
+    else:
+        import _xxsubinterpreters as interpreters
+        interpreters.run_string(interpreters.create(isolated=False), program)
+
 steps = {
     "wamr": lambda: make_anywasm("wamr"),
     "wasmtime": lambda: make_anywasm("wasmtime"),
@@ -94,6 +105,7 @@ steps = {
     "trap_in_thread": trap_in_thread,
     "say": lambda: print("trapped", len(made), flush=True),
     "fork": fork,
+    "in_subinterpreter": in_subinterpreter,
     "crash": lambda: ctypes.string_at(0),
     "crash_in_thread": lambda: threading.Thread(target=ctypes.string_at, args=(0,)).start(),
     "send": lambda: os.kill(os.getpid(), signal.SIGSEGV),
@@ -120,7 +132,7 @@ def take(wat):
         ours = {"PYTHONFAULTHANDLER", "PYTHONDEVMODE"}
         clean = {name: value for name, value in os.environ.items() if name not in ours}
         return subprocess.run(
-            [sys.executable, *flags, "-c", PROGRAM, binary, *steps],
+            [sys.executable, *flags, "-c", f"source = {PROGRAM!r}\nexec(source)", binary, *steps],
             env=clean | environment,
             capture_output=True,
             text=True,
@@ -249,3 +261,9 @@ def test_traps_are_traps_after_a_fork(take, name):
 def test_an_exit_with_everything_alive_is_clean(take, name):
     done = take("enable", name, "trap", "trap_in_thread", "say")
     assert (done.stdout, done.stderr, done.returncode) == ("trapped 1\n", "", 0)
+
+
+@pytest.mark.parametrize("name", ["wamr", "wasmtime"])
+def test_subinterpreters_share_the_handlers(take, name):
+    done = take(name, "in_subinterpreter", "trap", "trap_in_thread", "say", "crash")
+    check_traps_then_crash(done, 1, enabled=True)

@@ -359,6 +359,7 @@ void handlers_use(handlers_function handler)
 
 void handlers_save(handlers_saved *saved)
 {
+    sigaltstack(NULL, &saved->stack);
     pthread_mutex_lock(&lock);
     for (int i = 0; i < HANDLERS_COUNT; i++) {
         sigaction(signals[i], NULL, &saved->top[i]);
@@ -394,4 +395,10 @@ void handlers_restore(const handlers_saved *saved, handlers_change change)
         }
     }
     pthread_mutex_unlock(&lock);
+    // The stack that handlers run on, of this thread: faulthandler's own may be too small for an engine's.
+    stack_t stack;
+    if (!(saved->stack.ss_flags & SS_DISABLE) && sigaltstack(NULL, &stack) == 0 &&
+        stack.ss_size < saved->stack.ss_size) {
+        sigaltstack(&saved->stack, NULL);
+    }
 }

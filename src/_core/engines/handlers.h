@@ -31,6 +31,7 @@ typedef enum handlers_change {
 } handlers_change;
 
 typedef struct handlers_saved {
+    stack_t stack;
     struct sigaction top[HANDLERS_COUNT];
     bool arranged[HANDLERS_COUNT];  // top is ours, or an engine's that hands on to us
 } handlers_saved;
