@@ -201,7 +201,7 @@ def test_failing_calls_leave_nothing_behind(core, wat, fails):
 
     def count() -> int:
         gc.collect()
-        return sum(type(thing).__module__.startswith("anywasm") for thing in gc.get_objects())
+        return sum(str(type(thing).__module__).startswith("anywasm") for thing in gc.get_objects())
 
     def fail_everywhere() -> None:
         for skip in range(60):
