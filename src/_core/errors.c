@@ -415,13 +415,12 @@ static PyObject *exception_of(core_state *state, StoreObject *store, aw_error *e
         return trap_new(state, error, frames);
     case AW_ERROR_EXCEPTION:
         return wasm_exception_new(state, store, error, frames);
-    case AW_ERROR_INTERRUPTED: {
-        char message[96] = "the call was stopped by Store.interrupt()";
+    case AW_ERROR_INTERRUPTED:
         if (store != NULL && store->timeout > 0) {
-            PyOS_snprintf(message, sizeof(message), "the call was stopped: its timeout of %g s is over", store->timeout);
+            PyOS_snprintf(error->message, sizeof(error->message), "the call was stopped: its timeout of %g s is over",
+                          store->timeout);
         }
-        return exception_new(state->LimitError, message);
-    }
+        return exception_new(state->LimitError, error->message);
     case AW_ERROR_FUEL:
     case AW_ERROR_LIMIT:
         return exception_new(state->LimitError, error->message);
