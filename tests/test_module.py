@@ -3,9 +3,12 @@
 
 import copy
 import gc
+import os
 import pickle
 import random
+import signal
 import threading
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -312,6 +315,24 @@ def test_modules_hammered_from_threads_are_the_same(binary: bytes, engine: anywa
     for thread in threads:
         thread.join()
     assert results == [True] * 160
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_compiles_validates_and_runs(engine: anywasm.Engine, binary: bytes, wat: Wat) -> None:
+    answer = wat('(module (func (export "f") (result i32) (i32.const 42)))')
+    anywasm.Module(binary, engine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # where other threads run: those of the engine
+        child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        status = 1
+        try:
+            anywasm.Module.validate(binary, engine)
+            status = anywasm.Instance(anywasm.Module(answer, engine)).exports.f()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
 
 
 def test_a_module_goes_when_nobody_needs_it(binary: bytes, engine: anywasm.Engine) -> None:

@@ -258,6 +258,7 @@ enum {
 
 struct aw_engine {
     wasm_engine_t *engine;
+    aw_config config;
     uint64_t capabilities;
     size_t wasm_stack;  // bytes
     bool interruptible, fuel;
@@ -751,15 +752,14 @@ static int config_check(const aw_config *config, aw_error *error)
     return 0;
 }
 
-static aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *library, aw_error *error)
+static size_t wasm_stack_of(const aw_config *config)
 {
-    if (config_check(config, error) < 0 || library_load(library, error) < 0) {
-        return NULL;
-    }
-    aw_engine *engine = calloc(1, sizeof(*engine));
-    if (engine == NULL) {
-        return out_of_memory(error);
-    }
+    return config->max_wasm_stack != 0 ? config->max_wasm_stack : DEFAULT_WASM_STACK;
+}
+
+// The library's engine of checked settings, or NULL.
+static wasm_engine_t *engine_make(const aw_config *config, bool parallel)
+{
     uint64_t disabled = disabled_closure(config->disabled);
     wasm_config_t *settings = wt.wasm_config_new();
     static const struct {
@@ -790,25 +790,37 @@ static aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *li
     wt.wasmtime_config_consume_fuel_set(settings, config->fuel);
     wt.wasmtime_config_epoch_interruption_set(settings, config->interruptible);
     wt.wasmtime_config_debug_info_set(settings, config->debug_info);
-    wt.wasmtime_config_parallel_compilation_set(settings, config->parallel_compilation == 0);
+    wt.wasmtime_config_parallel_compilation_set(settings, parallel);
     wt.wasmtime_config_cranelift_nan_canonicalization_set(settings, config->nan_canonicalization);
     if (config->optimize != 0) {
         wt.wasmtime_config_cranelift_opt_level_set(settings, (uint8_t)(config->optimize - 1));
     }
     wt.wasmtime_config_memory_may_move_set(settings, false);
-    size_t wasm_stack = config->max_wasm_stack != 0 ? config->max_wasm_stack : DEFAULT_WASM_STACK;
-    wt.wasmtime_config_max_wasm_stack_set(settings, wasm_stack);
+    wt.wasmtime_config_max_wasm_stack_set(settings, wasm_stack_of(config));
+    return wt.wasm_engine_new_with_config(settings);
+}
+
+static aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *library, aw_error *error)
+{
+    if (config_check(config, error) < 0 || library_load(library, error) < 0) {
+        return NULL;
+    }
+    aw_engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL) {
+        return out_of_memory(error);
+    }
     handlers_arrange();  // faulthandler may have come since then by a way that we do not watch
-    engine->engine = wt.wasm_engine_new_with_config(settings);
+    engine->engine = engine_make(config, config->parallel_compilation == 0);
     if (engine->engine == NULL) {
         free(engine);
         aw_error_set(error, AW_ERROR_INTERNAL, "Wasmtime refuses these settings");
         return NULL;
     }
+    engine->config = *config;
     engine->fuel = config->fuel;
-    engine->wasm_stack = wasm_stack;
+    engine->wasm_stack = wasm_stack_of(config);
     engine->interruptible = config->interruptible;
-    engine->capabilities = (ALWAYS & ~disabled) | (config->fuel ? AW_CAP(FUEL) : 0) |
+    engine->capabilities = (ALWAYS & ~disabled_closure(config->disabled)) | (config->fuel ? AW_CAP(FUEL) : 0) |
                            (config->interruptible ? AW_CAP(INTERRUPT) : 0);
     return engine;
 }
@@ -874,10 +886,44 @@ static aw_module *module_wrap(wasmtime_module_t *handle, aw_error *error)
     return module;
 }
 
+// Wasmtime compiles on a pool of threads of the process. A fork does not take them along, and the child would wait for them for
+// ever: there a twin of the engine compiles on the calling thread, and the engine loads what that made.
+static wasm_engine_t *sequential_twin(const aw_engine *engine)
+{
+    static _Atomic pid_t pool_owner;  // 0 until someone compiles
+    pid_t nobody = 0, here = getpid();
+    if (engine->config.parallel_compilation != 0 || atomic_compare_exchange_strong(&pool_owner, &nobody, here) ||
+        nobody == here) {
+        return NULL;
+    }
+    return engine_make(&engine->config, false);
+}
+
+static wasmtime_error_t *compile(aw_engine *engine, const uint8_t *bytes, size_t length, wasmtime_module_t **handle)
+{
+    wasm_engine_t *twin = sequential_twin(engine);
+    if (twin == NULL) {
+        return wt.wasmtime_module_new(engine->engine, bytes, length, handle);
+    }
+    wasm_byte_vec_t code = {0, NULL};
+    wasmtime_module_t *compiled;
+    wasmtime_error_t *failure = wt.wasmtime_module_new(twin, bytes, length, &compiled);
+    if (failure == NULL) {
+        failure = wt.wasmtime_module_serialize(compiled, &code);
+        wt.wasmtime_module_delete(compiled);
+    }
+    if (failure == NULL) {
+        failure = wt.wasmtime_module_deserialize(engine->engine, (const uint8_t *)code.data, code.size, handle);
+        wt.wasm_byte_vec_delete(&code);
+    }
+    wt.wasm_engine_delete(twin);
+    return failure;
+}
+
 static aw_module *aw_wasmtime_module_new(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error)
 {
     wasmtime_module_t *handle;
-    wasmtime_error_t *failure = wt.wasmtime_module_new(engine->engine, bytes, length, &handle);
+    wasmtime_error_t *failure = compile(engine, bytes, length, &handle);
     if (failure != NULL) {
         compile_failed(engine, error, failure);
         return NULL;
@@ -887,7 +933,11 @@ static aw_module *aw_wasmtime_module_new(aw_engine *engine, const uint8_t *bytes
 
 static int aw_wasmtime_module_validate(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error)
 {
-    wasmtime_error_t *failure = wt.wasmtime_module_validate(engine->engine, bytes, length);
+    wasm_engine_t *twin = sequential_twin(engine);
+    wasmtime_error_t *failure = wt.wasmtime_module_validate(twin != NULL ? twin : engine->engine, bytes, length);
+    if (twin != NULL) {
+        wt.wasm_engine_delete(twin);
+    }
     if (failure != NULL) {
         compile_failed(engine, error, failure);
         return -1;
