@@ -42,21 +42,40 @@ endfunction()
 
 # --- vector instructions ---------------------------------------------------------------------------------------
 
-if(NOT ANYWASM_SIMDE_INCLUDE)
+# Older versions of SIMDe give wrong results for some instructions.
+function(anywasm_check_simde folder result)
+  file(STRINGS ${folder}/simde/simde-common.h lines REGEX "define SIMDE_VERSION_(MAJOR|MINOR|MICRO) ")
+  string(REGEX REPLACE "[^0-9;]" "" numbers "${lines}")
+  string(REPLACE ";" "." version "${numbers}")
+  if(version VERSION_LESS 0.8.2)
+    message(STATUS "SIMDe: ${folder} has version ${version}, 0.8.2 is needed")
+    set(${result} "" PARENT_SCOPE)
+  else()
+    set(${result} ${folder} PARENT_SCOPE)
+  endif()
+endfunction()
+
+set(WAMR_SIMDE "")
+if(ANYWASM_SIMDE_INCLUDE)
+  if(NOT EXISTS ${ANYWASM_SIMDE_INCLUDE}/simde/wasm/simd128.h)
+    message(FATAL_ERROR "ANYWASM_SIMDE_INCLUDE: ${ANYWASM_SIMDE_INCLUDE} has no simde/wasm/simd128.h")
+  endif()
+  anywasm_check_simde(${ANYWASM_SIMDE_INCLUDE} WAMR_SIMDE)
+else()
   if(Python_EXECUTABLE)  # the package simde-py carries them
     execute_process(
       COMMAND ${Python_EXECUTABLE} -c "import simde_py; print(simde_py.get_include(), end='')"
-      OUTPUT_VARIABLE ANYWASM_SIMDE_HINT ERROR_QUIET)
+      OUTPUT_VARIABLE simde_hint ERROR_QUIET)
   endif()
-  find_path(ANYWASM_SIMDE_FOUND simde/wasm/simd128.h HINTS ${ANYWASM_SIMDE_HINT})
-elseif(EXISTS ${ANYWASM_SIMDE_INCLUDE}/simde/wasm/simd128.h)
-  set(ANYWASM_SIMDE_FOUND ${ANYWASM_SIMDE_INCLUDE})
-else()
-  message(FATAL_ERROR "ANYWASM_SIMDE_INCLUDE: ${ANYWASM_SIMDE_INCLUDE} has no simde/wasm/simd128.h")
+  unset(ANYWASM_SIMDE_FOUND CACHE)  # it may be in a folder that was there for one build only
+  find_path(ANYWASM_SIMDE_FOUND simde/wasm/simd128.h HINTS ${simde_hint})
+  if(ANYWASM_SIMDE_FOUND)
+    anywasm_check_simde(${ANYWASM_SIMDE_FOUND} WAMR_SIMDE)
+  endif()
 endif()
-if(ANYWASM_SIMDE_FOUND)
+if(WAMR_SIMDE)
   set(WAMR_SIMD 1)
-  message(STATUS "SIMDe: ${ANYWASM_SIMDE_FOUND}")
+  message(STATUS "SIMDe: ${WAMR_SIMDE}")
 else()
   set(WAMR_SIMD 0)
   message(STATUS "SIMDe: not found, so WAMR gets no vector instructions (pip install simde-py, or -DANYWASM_SIMDE_INCLUDE=DIR)")
@@ -87,6 +106,19 @@ anywasm_change_wamr(interpreter/wasm_interp_fast.c WAMR_INTERPRETER
   "for (i = 0$<SEMICOLON> i < cur_func->param_count$<SEMICOLON> i++) {
             ANYWASM_COPY_VECTOR()
             if (cur_func->param_types[i] == VALUE_TYPE_I64"
+  # Vectors are among several results, too, that a block leaves elsewhere than they are.
+  "tmp_buf[buf_index + 1] = frame_lp[src + 1]"
+  "tmp_buf[buf_index + 1] = frame_lp[src + 1]$<SEMICOLON>
+            if (cell == 4) {
+                tmp_buf[buf_index + 2] = frame_lp[src + 2]$<SEMICOLON>
+                tmp_buf[buf_index + 3] = frame_lp[src + 3]$<SEMICOLON>
+            }"
+  "frame_lp[dst + 1] = tmp_buf[buf_index + 1]"
+  "frame_lp[dst + 1] = tmp_buf[buf_index + 1]$<SEMICOLON>
+            if (cell == 4) {
+                frame_lp[dst + 2] = tmp_buf[buf_index + 2]$<SEMICOLON>
+                frame_lp[dst + 3] = tmp_buf[buf_index + 3]$<SEMICOLON>
+            }"
   # Fuel is counted by the store.
   "#define CHECK_INSTRUCTION_LIMIT() (void)0"
   "#define CHECK_INSTRUCTION_LIMIT() ANYWASM_COUNT_INSTRUCTION()")
@@ -109,6 +141,12 @@ anywasm_change_wamr(interpreter/wasm_loader.c WAMR_LOADER
   "expect = opcode < WASM_OP_ATOMIC_I32_LOAD ? 255 : mem_access_aligns[(opcode - WASM_OP_ATOMIC_I32_LOAD) % 7]"
   # Engines load modules for different interpreters, in any thread.
   "static void **handle_table" "static _Thread_local void **handle_table"
+  # Backtraces tell where in the module, which wamr_loader.c finds out when it is asked.
+  "disable_emit = false$<SEMICOLON>
+        emit_label(opcode)"
+  "disable_emit = false$<SEMICOLON>
+        ANYWASM_NOTE_OFFSET(loader_ctx->p_code_compiled, p_org - 1)$<SEMICOLON>
+        emit_label(opcode)"
   # Memories keep pages of 64 KiB, also where the module never grows them: the host may.
   "if (!module->possible_memory_grow)" "if (false)")
 
@@ -124,7 +162,7 @@ endif()
 
 set(WAMR_OUR_FOLDER ${CMAKE_CURRENT_LIST_DIR}/../src/_core/engines)
 set(WAMR_SOURCES
-  ${WAMR_LOADER}
+  ${WAMR_OUR_FOLDER}/wamr_loader.c  # includes the changed copy, as wamr_interp.c does
   ${WAMR_SOURCE}/core/iwasm/common/wasm_loader_common.c
   ${WAMR_SOURCE}/core/shared/utils/bh_bitmap.c
   ${WAMR_SOURCE}/core/shared/utils/bh_common.c
@@ -195,7 +233,7 @@ foreach(part anywasm_wamr ${WAMR_PARTS})
   target_include_directories(${part} SYSTEM PRIVATE
     ${WAMR_INCLUDES}
     ${CMAKE_CURRENT_BINARY_DIR}/wamr  # the changed copies
-    $<$<BOOL:${WAMR_SIMD}>:${ANYWASM_SIMDE_FOUND}>)
+    ${WAMR_SIMDE})
   target_compile_definitions(${part} PRIVATE ${WAMR_DEFINITIONS})  # all the same: the headers' structs depend on them
   # Aliasing: the interpreter reads its operand stack as any type. Sections: the linker drops what nobody calls.
   target_compile_options(${part} PRIVATE

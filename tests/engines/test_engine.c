@@ -523,6 +523,30 @@ static void a_trap_has_the_frames_that_led_to_it(void)
     aw_error_clear(&error);
 }
 
+// Does the module have *opcode* at the offset of the first frame?
+static bool trapped_at(const uint8_t *module, size_t length, uint8_t opcode)
+{
+    bool is = error.frame_count > 0 && error.frames[0].module_offset < length
+              && module[error.frames[0].module_offset] == opcode;
+    aw_error_clear(&error);
+    return is;
+}
+
+static void the_offset_of_a_frame_is_that_of_its_instruction(void)
+{
+    aw_instance *traps = INSTANTIATE(traps, NULL, 0);
+    aw_raw values[2] = {{.i32 = 1}, {.i32 = 0}};
+    CHECK(call(traps, TRAPS_DIVIDE, values, 2) == -1 && trapped_at(traps_wasm, sizeof(traps_wasm), 0x6D));
+    CHECK(call(traps, TRAPS_UNREACHABLE, values, 0) == -1 && trapped_at(traps_wasm, sizeof(traps_wasm), 0x00));
+    values[0].i32 = -1;
+    CHECK(call(traps, TRAPS_LOAD, values, 1) == -1 && trapped_at(traps_wasm, sizeof(traps_wasm), 0x28));
+    CHECK(call(traps, TRAPS_DEEP, values, 0) == -1 && error.frame_count == 3);
+    for (size_t i = 1; i < error.frame_count; i++) {
+        CHECK(traps_wasm[error.frames[i].module_offset] == 0x10);  // call
+    }
+    aw_error_clear(&error);
+}
+
 static void *trap_in_a_thread(void *argument)
 {
     (void)argument;
@@ -982,6 +1006,7 @@ static const test tests[] = {
     TEST(names_of_one_thing_have_equal_keys, AW_CAP(REFERENCE_TYPES)),
     TEST(traps_have_their_codes, AW_CAP(REFERENCE_TYPES)),
     TEST(a_trap_has_the_frames_that_led_to_it, AW_CAP(REFERENCE_TYPES)),
+    TEST(the_offset_of_a_frame_is_that_of_its_instruction, AW_CAP(REFERENCE_TYPES)),
     TEST(a_store_may_be_used_by_one_thread_after_another, AW_CAP(REFERENCE_TYPES)),
     TEST(hammer_stores_of_four_threads_at_once, AW_CAP(REFERENCE_TYPES)),
     TEST(a_memory_grows_from_both_sides_and_does_not_move, AW_CAP(REFERENCE_TYPES)),

@@ -2,7 +2,6 @@
 // The engine "wamr": WAMR's fast interpreter behind the engine interface, in the interface's order. wamr.h tells how
 // it is built; here are engines, modules, stores, and the names of things that the core holds.
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -294,8 +293,7 @@ static bool scan_module(const uint8_t *bytes, size_t length, aw_module *module, 
 static uint64_t feature_of_message(const char *message)
 {
     unsigned opcode = 0;
-    const char *found = strstr(message, "unsupported opcode ");
-    if (found == NULL || sscanf(found, "unsupported opcode %x", &opcode) != 1) {
+    if (sscanf(message, "unsupported opcode %x", &opcode) != 1 && sscanf(message, "invalid opcode %x", &opcode) != 1) {
         return 0;
     }
     switch (opcode) {
@@ -345,11 +343,15 @@ void **wasm_interp_get_handle_table(void)
     return loading_engine->handles();
 }
 
-static void load_error(const char *message, const uint8_t *bytes, size_t length, aw_error *error)
+static void load_error(char *message, const uint8_t *bytes, size_t length, aw_error *error)
 {
     static const char prefix[] = "WASM module load failed: ";
     if (strncmp(message, prefix, sizeof(prefix) - 1) == 0) {
         message += sizeof(prefix) - 1;
+    }
+    size_t end = strlen(message);
+    if (end > 0 && message[end - 1] == '.') {
+        message[end - 1] = '\0';
     }
     uint64_t needed = 0;
     scan_module(bytes, length, NULL, &needed);
@@ -371,9 +373,14 @@ static void load_error(const char *message, const uint8_t *bytes, size_t length,
 void aw_wamr_module_release(aw_module *module)
 {
     if (atomic_fetch_sub(&module->holders, 1) == 1) {
+        for (uint32_t i = 0; module->offsets != NULL && i < module->code->function_count; i++) {
+            free(module->offsets[i]);
+        }
+        free(module->offsets);
         if (module->code != NULL) {
             wasm_loader_unload(module->code);
         }
+        pthread_mutex_destroy(&module->lock);
         free(module->import_kinds);
         free(module->tables);
         free(module->bytes);
@@ -393,6 +400,7 @@ static aw_module *aw_wamr_module_new(aw_engine *engine, const uint8_t *bytes, si
         return NULL;
     }
     atomic_init(&module->holders, 1);
+    pthread_mutex_init(&module->lock, NULL);
     module->engine = engine;
     module->length = length;
     module->bytes = malloc(length > 0 ? length : 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of the WAMR engine share: wamr.c (the interface), wamr_instance.c (linking), wamr_interp.c (running
-// code) and wamr_platform.c (what WAMR asks of the machine).
+// What the files of the WAMR engine share: wamr.c (the interface), wamr_instance.c (linking), wamr_run.c (calls,
+// traps), wamr_interp.c and wamr_loader.c (WAMR's own, compiled into ours) and wamr_platform.c (what WAMR asks of the machine).
 //
 // From WAMR come the loader, which validates a module and translates it for the fast interpreter, and that
 // interpreter. Everything that lives at run time is built here, out of WAMR's own structures, because WAMR links modules
@@ -9,7 +9,7 @@
 //   a function reference   is a number of the store's (aw_store.references), not an index into its instance, so that
 //                          tables can be shared; WAMR's null stays 0xffffffff
 //   a memory               is a reservation of 8 GiB whose beginning is readable: it never moves, and an access beyond its
-//                          end is a SIGSEGV that fault_handler (wamr_interp.c) turns into a trap
+//                          end is a SIGSEGV that fault_handler (wamr_run.c) turns into a trap
 //   a table                is a reservation of its largest size
 //   a global               is a place in the store's globals, which all its instances address from the same base
 //   an instance            holds arrays of pointers to those, its own or imported, the same to the interpreter
@@ -22,6 +22,7 @@
 
 #include "engine.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -62,6 +63,17 @@ typedef struct table_limits {
     bool has_max;
 } table_limits;
 
+// Where the instructions of a function are in its translation and in the module; ascending.
+typedef struct offset_pair {
+    uint32_t translated;  // from the translation's start
+    uint32_t module;      // from the module's start
+} offset_pair;
+
+typedef struct offset_map {
+    size_t count;
+    offset_pair pairs[];
+} offset_map;
+
 // WAMR drops what it does not need of these, so they are read from the bytes again.
 struct aw_module {
     atomic_uint holders;  // the core's name and the instances
@@ -71,9 +83,12 @@ struct aw_module {
     size_t length;
     uint8_t *import_kinds;  // owned; aw_externkind of each import, in the module's order
     table_limits *tables;   // owned; imported ones first
+    pthread_mutex_t lock;   // of the following
+    offset_map **offsets;   // owned; of the module's own functions that were in a backtrace; NULL before the first
 };
 
 void aw_wamr_module_release(aw_module *module);
+offset_map *aw_wamr_map_offsets(aw_module *module, uint32_t index);  // wamr_loader.c
 
 // --- things of a store ----------------------------------------------------------------------------------------
 
@@ -281,6 +296,7 @@ typedef struct activation {
     struct activation *outer;
     instance *instance;
     bool in_host;  // a host function runs: faults are not the guest's
+    const uint8_t *fault;  // the interpreter's instruction pointer at a fault, if it could be found
     jmp_buf landing;
 } activation;
 

@@ -119,7 +119,8 @@ ROUNDING(rint, double, uint64_t, UINT64_C(1) << 51)
 #if ANYWASM_CHECKS != 0
 // At calls and branches the interpreter asks for this flag, if it believes to have a thread manager: it alone does.
 #undef WASM_SUSPEND_FLAGS_GET
-#define WASM_SUSPEND_FLAGS_GET(flags) (checkpoint(exec_env, module) ? WASM_SUSPEND_FLAG_TERMINATE : 0)
+#define WASM_SUSPEND_FLAGS_GET(flags) \
+    (checkpoint(exec_env, module) ? (frame->ip = frame_ip, WASM_SUSPEND_FLAG_TERMINATE) : 0)
 static inline bool checkpoint(WASMExecEnv *env, WASMModuleInstance *module)
 {
     if (--environment_of(env)->poll < 0 || BH_ATOMIC_32_LOAD(env->suspend_flags.flags) != 0) {
@@ -182,6 +183,9 @@ bool RUN(instance *in, WASMFunctionInstance *code, const WASMFuncType *type, aw_
             thread->current = &here;
             if (_setjmp(here.landing) == 0) {
                 wasm_interp_call_func_bytecode(&in->wamr, env, code, frame);
+            }
+            else {
+                env->cur_frame->ip = (uint8_t *)here.fault;
             }
             thread->current = here.outer;
             store->depth--;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <ucontext.h>
 
 #include "handlers.h"
 #include "wamr.h"
@@ -75,6 +76,38 @@ void aw_wamr_raise(WASMModuleInstance *module, const char *text)
     in->store->failure.text = "trap of an unknown kind";  // *text* may be a buffer of the interpreter's
 }
 
+// Where the instruction before *ip* of the module's own function *index* is in the module; UINT64_MAX if that is unknown.
+static uint64_t find_offset(aw_module *module, uint32_t index, const uint8_t *ip)
+{
+    const WASMFunction *code = module->code->functions[index];
+    if (ip <= code->code_compiled || ip > code->code_compiled + code->code_compiled_size) {
+        return UINT64_MAX;
+    }
+    pthread_mutex_lock(&module->lock);
+    if (module->offsets == NULL) {
+        module->offsets = calloc(module->code->function_count, sizeof(*module->offsets));
+    }
+    offset_map *map = NULL;
+    if (module->offsets != NULL) {
+        if (module->offsets[index] == NULL) {
+            module->offsets[index] = aw_wamr_map_offsets(module, index);
+        }
+        map = module->offsets[index];
+    }
+    pthread_mutex_unlock(&module->lock);
+    size_t low = 0, high = map != NULL ? map->count : 0;
+    while (low < high) {  // the first pair at or behind *ip*
+        size_t middle = low + (high - low) / 2;
+        if (map->pairs[middle].translated < (uint32_t)(ip - code->code_compiled)) {
+            low = middle + 1;
+        }
+        else {
+            high = middle;
+        }
+    }
+    return low > 0 ? map->pairs[low - 1].module : UINT64_MAX;
+}
+
 // Add the frames from *newest* to *end*, which is not one of them, to the backtrace. Without memory it stays shorter.
 void aw_wamr_add_frames(instance *in, WASMInterpFrame *newest, WASMInterpFrame *end)
 {
@@ -96,10 +129,11 @@ void aw_wamr_add_frames(instance *in, WASMInterpFrame *newest, WASMInterpFrame *
     failure->frames = grown;
     for (WASMInterpFrame *frame = newest; count > 0; frame = frame->prev_frame) {
         if (frame->function != NULL && !frame->function->is_import_func) {
+            uint32_t index = (uint32_t)(frame->function - in->extra.functions);
             failure->frames[failure->frame_count++] = (aw_frame){
                 .instance = in->name,
-                .function_index = (uint32_t)(frame->function - in->extra.functions),
-                .module_offset = UINT64_MAX,  // the translated code does not tell
+                .function_index = index,
+                .module_offset = find_offset(in->module, index - in->code.import_function_count, frame->ip),
             };
             count--;
         }
@@ -120,16 +154,45 @@ int aw_wamr_take_failure(aw_store *store, aw_error *error)
 
 // --- faults ---------------------------------------------------------------------------------------------------------
 
+// The interpreter keeps its instruction pointer in a register, which one is the compiler's choice: take the one that points
+// into the running function's code, behind all others if there are several. NULL if there is none.
+static const uint8_t *find_instruction(const WASMInterpFrame *frame, const ucontext_t *context)
+{
+    if (frame == NULL || frame->function == NULL || frame->function->is_import_func) {
+        return NULL;
+    }
+    const WASMFunction *code = frame->function->u.func;
+    const uint8_t *found = NULL;
+#if defined(__x86_64__) && defined(__linux__)
+    const size_t count = REG_RIP;  // the general registers come before it
+    const greg_t *registers = context->uc_mcontext.gregs;
+#elif defined(__aarch64__) && defined(__linux__)
+    const size_t count = 31;
+    const __typeof__(context->uc_mcontext.regs[0]) *registers = context->uc_mcontext.regs;
+#else
+    (void)context;
+    const size_t count = 0;
+    const uintptr_t *registers = NULL;
+#endif
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *value = (const uint8_t *)(uintptr_t)registers[i];
+        if (value > code->code_compiled && value <= code->code_compiled + code->code_compiled_size && value > found) {
+            found = value;
+        }
+    }
+    return found;
+}
+
 // An access beyond the end of the running instance's memory is a trap; everything else is not ours.
 static void fault_handler(int number, siginfo_t *info, void *context)
 {
     (void)number;
-    (void)context;
     activation *here = aw_wamr_thread.current;
     if (here != NULL && !here->in_host && here->instance->wamr.memories != NULL) {
         const uint8_t *data = here->instance->wamr.memories[0]->memory_data;
         const uint8_t *address = info->si_addr;
         if (address >= data && (uint64_t)(address - data) < MEMORY_RESERVATION) {
+            here->fault = find_instruction(here->instance->store->environment->wamr.cur_frame, context);
             aw_wamr_raise(&here->instance->wamr, "out of bounds memory access");
             _longjmp(here->landing, 1);
         }
