@@ -20,7 +20,10 @@ def wasmtime_library() -> str | None:
         return named
     from importlib.util import find_spec
 
-    spec = find_spec(PACKAGE)
+    try:
+        spec = find_spec(PACKAGE)
+    except ValueError:  # something else stands for it in sys.modules
+        spec = None
     for folder in (spec and spec.submodule_search_locations) or ():
         for platform in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
             for name in LIBRARY_NAMES:
