@@ -120,7 +120,6 @@ def test_a_reference_comes_back_as_the_same_object(exports):
         ("trap", "Trap"),
         ("fuel", "LimitError"),
         ("limit", "LimitError"),
-        ("interrupted", "LimitError"),
         ("memory", MemoryError),
         ("type", TypeError),
         ("load", "UnsupportedError"),
@@ -135,6 +134,11 @@ def test_each_kind_of_error_has_its_exception(core, exports, fails, kind, name):
         exports.none()
     assert type(caught.value) is expected
     assert "func_call failed on request" in str(caught.value)
+
+
+def test_an_interruption_is_told_in_our_words(core, exports, fails):
+    with fails("func_call:interrupted"), pytest.raises(core.LimitError, match=r"stopped by Store\.interrupt\(\)"):
+        exports.none()
 
 
 def test_what_an_engine_has_not_got_names_the_engine_and_the_capability(core, exports, fails):
@@ -180,7 +184,7 @@ def use_everything(core: Any, binary: bytes) -> None:
     core.Func(lambda caller: caller.get("nothing"), core.FuncType(), store, pass_caller=True)()
 
 
-@pytest.mark.parametrize("kind", ["internal", "memory", "trap", "unsupported", "limit", "interrupted"])
+@pytest.mark.parametrize("kind", ["internal", "memory", "trap", "unsupported", "limit"])
 def test_each_call_can_fail_in_turn(core, wat, fails, kind):
     binary = wat(GUEST)
     failed = 0
