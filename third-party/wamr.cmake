@@ -136,6 +136,10 @@ anywasm_change_wamr(interpreter/wasm_loader.c WAMR_LOADER
   # Giving up on a constant expression: plain constants on its stack have no tree that could be freed.
   "is_expr_binary_op(ctx->stack[j].expr->init_expr_type)"
   "ctx->stack[j].expr != NULL && is_expr_binary_op(ctx->stack[j].expr->init_expr_type)"
+  # … and a tree that is of another type than expected has to be freed.
+  "    if (cur_value->type != type) {"
+  "    if (cur_value->type != type) {
+        ctx->sp++$<SEMICOLON>"
   # There are atomic instructions that do not exist.
   "expect = mem_access_aligns[(opcode - WASM_OP_ATOMIC_I32_LOAD) % 7]"
   "expect = opcode < WASM_OP_ATOMIC_I32_LOAD ? 255 : mem_access_aligns[(opcode - WASM_OP_ATOMIC_I32_LOAD) % 7]"

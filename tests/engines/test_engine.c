@@ -758,6 +758,63 @@ static void external_references_come_back_as_themselves(void)
     store = api->store_new(engine, &host, &no_limits, &error);
 }
 
+static aw_hostresult host_collect(void *env, aw_caller *caller, aw_raw *values)
+{
+    (void)caller;
+    (void)values;
+    thing *held = env;
+    CHECK(api->store_gc(store, &error) == 0);
+    CHECK(held->count == 1);  // the caller has it in a local
+    return AW_HOST_OK;
+}
+
+static void external_references_are_collected_when_nobody_has_them(void)
+{
+    static thing things[1000], local;
+    aw_instance *holder = INSTANTIATE(things, NULL, 0);
+    aw_global *global = export_of(holder, THINGS_EXTERN, AW_EXTERN_GLOBAL).global;
+    aw_table *table = export_of(holder, THINGS_EXTERNS, AW_EXTERN_TABLE).table;
+    aw_func *same = export_of(holder, THINGS_SAME, AW_EXTERN_FUNC).func;
+    aw_ref held, ref;
+    aw_raw value;
+    for (int i = 0; i < 1000; i++) {
+        things[i].count = 1;
+        CHECK(api->externref_new(store, &things[i].foreign, &ref, &error) == 0);
+        api->ref_to_raw(store, AW_REF_EXTERN, &ref, &value);
+        CHECK(i != 1 || api->global_set(global, &value, &error) == 0);
+        CHECK(i != 2 || api->table_set(table, 0, &value, &error) == 0);
+        if (i == 3) {
+            api->ref_clone(AW_REF_EXTERN, &ref, &held);
+        }
+        api->ref_drop(AW_REF_EXTERN, &ref);
+        CHECK(api->func_call(same, &value, 1, &error) == 0);
+    }
+    CHECK(api->store_gc(store, &error) == 0);
+    int alive = 0;
+    for (int i = 0; i < 1000; i++) {
+        alive += things[i].count;
+    }
+    CHECK(alive == 3 && things[1].count == 1 && things[2].count == 1 && things[3].count == 1);
+    CHECK(api->externref_foreign(store, &held) == &things[3].foreign);
+    api->ref_drop(AW_REF_EXTERN, &held);
+    CHECK(api->store_gc(store, &error) == 0 && things[3].count == 0);
+
+    const aw_valtype reference = {.kind = AW_REF, .heap = AW_HEAP_EXTERN, .nullable = 1};
+    aw_extern collect = host_function(host_collect, 1, &reference, 0, &local, NULL);
+    aw_instance *passes = INSTANTIATE(passes, &collect, 1);
+    local.count = 1;
+    CHECK(api->externref_new(store, &local.foreign, &ref, &error) == 0);
+    api->ref_to_raw(store, AW_REF_EXTERN, &ref, &value);
+    api->ref_drop(AW_REF_EXTERN, &ref);
+    CHECK(call(passes, 0, &value, 1) == 0);
+    CHECK(api->ref_from_raw(store, AW_REF_EXTERN, &value, &held, &error) == 0);
+    CHECK(api->externref_foreign(store, &held) == &local.foreign);
+    api->store_delete(store);
+    CHECK(local.count == 0);
+    api->ref_drop(AW_REF_EXTERN, &held);  // may outlive its store
+    store = api->store_new(engine, &host, &no_limits, &error);
+}
+
 static void function_references_travel(void)
 {
     aw_instance *things = INSTANTIATE(things, NULL, 0);
@@ -1015,6 +1072,7 @@ static const test tests[] = {
     TEST(a_host_function_can_be_called_through_a_table, AW_CAP(REFERENCE_TYPES)),
     TEST(globals_are_read_and_written, AW_CAP(REFERENCE_TYPES)),
     TEST(external_references_come_back_as_themselves, AW_CAP(REFERENCE_TYPES)),
+    TEST(external_references_are_collected_when_nobody_has_them, AW_CAP(REFERENCE_TYPES)),
     TEST(function_references_travel, AW_CAP(REFERENCE_TYPES) | AW_CAP(IMPORTED_TABLE)),
     TEST(limits_of_a_store_hold, AW_CAP(REFERENCE_TYPES)),
     TEST(an_endless_loop_is_interrupted, AW_CAP(INTERRUPT)),

@@ -700,45 +700,93 @@ static int aw_wamr_func_to_raw(aw_func *func, aw_raw *raw, aw_error *error)
 
 // --- external references ------------------------------------------------------------------------------------------------
 
-// A foreign's token is its place in the store's list, from 1. It stays there, with one count of the host's, as long as the
-// store: WAMR does not tell which references are left.
-static int aw_wamr_externref_new(aw_store *store, aw_foreign *foreign, aw_ref *out, aw_error *error)
+static foreign_slot *slot_of_ref(const aw_ref *ref)
+{
+    return (foreign_slot *)(uintptr_t)ref->opaque[0];
+}
+
+static void release_slot(foreign_slot *slot)
+{
+    if (slot != NULL && atomic_fetch_sub(&slot->holds, 1) == 1) {
+        free(slot);
+    }
+}
+
+static void make_ref(foreign_slot *slot, aw_ref *out)
 {
     memset(out, 0, sizeof(*out));
-    if (foreign->token != 0) {
-        out->opaque[0] = foreign->token;
+    out->opaque[0] = (uint64_t)(uintptr_t)slot;
+    if (slot != NULL) {
+        atomic_fetch_add(&slot->holds, 1);
+    }
+}
+
+// The slot of what the interpreter has, or NULL.
+static foreign_slot *slot_of_cell(const aw_store *store, uint32_t cell)
+{
+    uint32_t index = cell - FOREIGN_BASE;
+    return index < store->foreign_count ? store->foreigns[index] : NULL;
+}
+
+void aw_wamr_foreign_drop(aw_store *store, size_t index)
+{
+    foreign_slot *slot = store->foreigns[index];
+    aw_foreign *foreign = slot->foreign;
+    store->foreigns[index] = NULL;
+    slot->foreign = NULL;
+    foreign->token = 0;
+    release_slot(slot);
+    store->host.foreign_drop(store->host.data, foreign);
+}
+
+static int aw_wamr_externref_new(aw_store *store, aw_foreign *foreign, aw_ref *out, aw_error *error)
+{
+    if (foreign->token != 0) {  // it has a slot, and that has a count
+        make_ref(slot_of_cell(store, (uint32_t)foreign->token - 1), out);
         store->host.foreign_drop(store->host.data, foreign);
         return 0;
     }
-    if (store->foreign_count == store->foreign_capacity) {
-        size_t capacity = store->foreign_capacity > 0 ? store->foreign_capacity * 2 : 16;
-        aw_foreign **grown = realloc(store->foreigns, capacity * sizeof(*grown));
-        if (grown == NULL || capacity >= UINT32_MAX) {
+    while (store->foreign_free < store->foreign_count && store->foreigns[store->foreign_free] != NULL) {
+        store->foreign_free++;
+    }
+    size_t index = store->foreign_free;
+    if (index == store->foreign_capacity) {
+        size_t capacity = index > 0 ? index * 2 : 16;
+        foreign_slot **grown =
+            capacity <= FOREIGN_MAX ? realloc(store->foreigns, capacity * sizeof(*grown)) : NULL;
+        if (grown == NULL) {
             return out_of_memory(error);
         }
         store->foreigns = grown;
         store->foreign_capacity = capacity;
     }
-    store->foreigns[store->foreign_count++] = foreign;
-    foreign->token = store->foreign_count;
-    out->opaque[0] = foreign->token;
+    foreign_slot *slot = malloc(sizeof(*slot));
+    if (slot == NULL) {
+        return out_of_memory(error);
+    }
+    *slot = (foreign_slot){.token = FOREIGN_BASE + (uint32_t)index + 1, .foreign = foreign};
+    atomic_init(&slot->holds, 1);
+    foreign->token = slot->token;
+    store->foreigns[index] = slot;
+    if (index == store->foreign_count) {
+        store->foreign_count++;
+    }
+    make_ref(slot, out);
     return 0;
 }
 
 static aw_foreign *aw_wamr_externref_foreign(aw_store *store, const aw_ref *ref)
 {
-    uint64_t token = ref->opaque[0];
-    return token >= 1 && token <= store->foreign_count ? store->foreigns[token - 1] : NULL;
+    (void)store;
+    return slot_of_ref(ref) != NULL ? slot_of_ref(ref)->foreign : NULL;
 }
 
 static int aw_wamr_ref_from_raw(aw_store *store, aw_refclass refclass, const aw_raw *raw, aw_ref *out, aw_error *error)
 {
-    (void)store;
     if (refclass != AW_REF_EXTERN) {
         return unsupported(error, refclass == AW_REF_EXN ? AW_CAP(EXCEPTIONS) : AW_CAP(GC), "such references");
     }
-    memset(out, 0, sizeof(*out));
-    out->opaque[0] = raw->ref;
+    make_ref(slot_of_cell(store, raw->ref - 1), out);
     return 0;
 }
 
@@ -746,19 +794,63 @@ static void aw_wamr_ref_to_raw(aw_store *store, aw_refclass refclass, const aw_r
 {
     (void)store;
     (void)refclass;
-    *raw = (aw_raw){.bits = {ref->opaque[0], 0}};
+    *raw = (aw_raw){.bits = {slot_of_ref(ref) != NULL ? slot_of_ref(ref)->token : 0, 0}};
 }
 
 static void aw_wamr_ref_clone(aw_refclass refclass, const aw_ref *ref, aw_ref *out)
 {
     (void)refclass;
-    *out = *ref;
+    make_ref(slot_of_ref(ref), out);
 }
 
 static void aw_wamr_ref_drop(aw_refclass refclass, aw_ref *ref)
 {
     (void)refclass;
-    (void)ref;
+    release_slot(slot_of_ref(ref));
+    ref->opaque[0] = 0;
+}
+
+static void mark(const aw_store *store, uint32_t cell)
+{
+    foreign_slot *slot = slot_of_cell(store, cell);
+    if (slot != NULL) {
+        slot->marked = true;
+    }
+}
+
+// Drop the external references that neither the core holds nor any table, global or running function has. Functions do
+// not tell which of their cells are references: whatever looks like one counts.
+static int aw_wamr_store_gc(aw_store *store, aw_error *error)
+{
+    (void)error;
+    for (size_t i = 0; i < store->global_count; i++) {
+        if (store->globals_list[i]->wamr_type == VALUE_TYPE_EXTERNREF) {
+            mark(store, *aw_wamr_global_cells(store->globals_list[i]));
+        }
+    }
+    for (size_t i = 0; i < store->table_count; i++) {
+        const WASMTableInstance *table = store->tables[i]->wamr;
+        for (uint32_t j = 0; table->elem_type == VALUE_TYPE_EXTERNREF && j < table->cur_size; j++) {
+            mark(store, (uint32_t)table->elems[j]);
+        }
+    }
+    const WASMExecEnv *env = &store->environment->wamr;
+    for (const uint8_t *at = env->wasm_stack.bottom; at < env->wasm_stack.top; at += sizeof(uint32_t)) {
+        uint32_t cell;
+        memcpy(&cell, at, sizeof(cell));
+        mark(store, cell);
+    }
+    for (size_t i = 0; i < store->foreign_count; i++) {
+        foreign_slot *slot = store->foreigns[i];
+        if (slot != NULL && !slot->marked && atomic_load(&slot->holds) == 1) {
+            aw_wamr_foreign_drop(store, i);
+        }
+        else if (slot != NULL) {
+            slot->marked = false;
+        }
+    }
+    store->foreign_free = 0;
+    return 0;
 }
 
 // --- memories -----------------------------------------------------------------------------------------------------------
@@ -961,6 +1053,7 @@ const aw_engine_api aw_wamr_api = {
     .store_get_fuel = aw_wamr_store_get_fuel,
     .store_interrupt = aw_wamr_store_interrupt,
     .store_uninterrupt = aw_wamr_store_uninterrupt,
+    .store_gc = aw_wamr_store_gc,
     .instance_new = aw_wamr_instance_new,
     .instance_delete = aw_wamr_instance_delete,
     .instance_export = aw_wamr_instance_export,

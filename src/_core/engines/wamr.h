@@ -132,6 +132,18 @@ typedef struct global {
     uint32_t offset;  // in the store's globals
 } global;
 
+// An external reference. Inside it is a number: FOREIGN_BASE and its place in the store's list; outside, one more.
+// The base is one that other values on the guest's stack rarely have: store_gc looks for references there.
+#define FOREIGN_BASE UINT32_C(0x5A000000)
+#define FOREIGN_MAX UINT32_C(0x20000000)
+
+typedef struct foreign_slot {
+    atomic_uint holds;    // the store's list, and each aw_ref, which may outlive the store
+    uint32_t token;       // the raw value
+    bool marked;
+    aw_foreign *foreign;  // one count of it is held as long as the slot is in the list
+} foreign_slot;
+
 struct instance {
     WASMModuleInstance wamr;  // first: the interpreter knows an instance by it
     WASMModuleInstanceExtra extra;
@@ -186,8 +198,9 @@ struct aw_store {
     size_t table_count, table_capacity;
     global **globals_list;
     size_t global_count, global_capacity;
-    aw_foreign **foreigns;  // by token - 1; a count of each is held
+    foreign_slot **foreigns;  // owned; NULL where one was collected
     size_t foreign_count, foreign_capacity;
+    size_t foreign_free;  // none is NULL before it
     failure failure;
 };
 
@@ -352,6 +365,7 @@ aw_valtype aw_wamr_valtype_of(uint8_t type);
 instance *aw_wamr_instance_add(aw_store *store, aw_module *module, const aw_extern *imports, size_t import_count,
                                aw_error *error);
 void aw_wamr_store_free_contents(aw_store *store);
+void aw_wamr_foreign_drop(aw_store *store, size_t index);
 int aw_wamr_take_failure(aw_store *store, aw_error *error);
 
 // Names: what the core holds. All of one shape.

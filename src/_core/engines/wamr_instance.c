@@ -984,7 +984,9 @@ void aw_wamr_store_free_contents(aw_store *store)
     free(store->tables);
     free(store->globals_list);
     for (size_t i = 0; i < store->foreign_count; i++) {
-        store->host.foreign_drop(store->host.data, store->foreigns[i]);
+        if (store->foreigns[i] != NULL) {
+            aw_wamr_foreign_drop(store, i);
+        }
     }
     free(store->foreigns);
 }
