@@ -153,8 +153,8 @@ def asan(c: Any, args: str = "-q") -> None:
 def sanitizer_environment(*options: str) -> dict[str, str]:
     compiler = os.environ.get("CC", "cc")
     library = subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    # Traps are signals: those stay the engines'. Python's own allocator would hide mistakes. Tests that measure memory need
-    # what was freed to be given back.
+    # Traps are signals: those stay the engines'. Python's own allocator would hide mistakes. Tests that measure memory
+    # need what was freed to be given back.
     asan_options = ["handle_segv=0", "handle_sigbus=0", "handle_sigfpe=0", "handle_sigill=0", "quarantine_size_mb=1"]
     return {
         "LD_PRELOAD": library.stdout.strip(),
