@@ -7,6 +7,8 @@
 // Threads    An aw_engine and an aw_module may be used from any thread at any time. A store, and everything that
 //            lives in it, is used by one thread at a time; the caller sees to that, and the thread may change
 //            between calls. `store_interrupt` alone may be called from any thread at any time and from a signal handler.
+// Signals    An engine that turns faults into traps leaves the order of handlers to handlers.h: it calls handlers_arrange around
+//            what may install handlers of its own, or gives its handler to handlers_use on each thread.
 // Failing    A function that can fail takes an `aw_error *`, returns 0 or -1 (or NULL), and fills the error
 //            exactly when it fails; the message is always written. An error is uninitialised memory before
 //            that: nothing reads it on success. What was handed in stays the caller's on failure.
