@@ -28,7 +28,7 @@ class Mount:
     __slots__ = ("path", "writable")
 
     def __init__(self, path: StrPath, *, writable: bool = False) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         self.writable = bool(writable)
 
     def __repr__(self) -> str:
@@ -74,10 +74,10 @@ class Wasi:
         if isinstance(args, (str, bytes)):
             raise TypeError("Wasi(): args: expected a sequence of arguments, got one string")
         self.args = tuple(text(argument, "args") for argument in args)
-        self.env = {name_of_variable(name): text(value, "env") for name, value in dict(env or {}).items()}
+        self.env = {name_of_variable(name): text(value, "env") for name, value in items(env, "env")}
         self.mounts = {
-            text(guest, "mounts"): host if isinstance(host, Mount) else Mount(host)
-            for guest, host in dict(mounts or {}).items()
+            guest_path(guest): host if isinstance(host, Mount) else Mount(host)
+            for guest, host in items(mounts, "mounts")
         }
         self.stdin = check_stream(stdin, "stdin", "read")
         self.stdout = check_stream(stdout, "stdout", "write")
@@ -123,6 +123,22 @@ def text(value: str | bytes | os.PathLike[str], where: str) -> str:
         raise TypeError(f"Wasi(): {where}: expected str or a path, got {type(value).__name__}") from None
     if "\0" in result:
         raise ValueError(f"Wasi(): {where}: {result!r} has a NUL character")
+    return result
+
+
+def items(mapping: Mapping[Any, Any] | None, where: str) -> Iterable[tuple[Any, Any]]:
+    if mapping is None:
+        return ()
+    try:
+        return mapping.items()
+    except AttributeError:
+        raise TypeError(f"Wasi(): {where}: expected a mapping, got {type(mapping).__name__}") from None
+
+
+def guest_path(path: str) -> str:
+    result = text(path, "mounts")
+    if not result:
+        raise ValueError("Wasi(): mounts: the guest's path is empty")
     return result
 
 

@@ -14,12 +14,12 @@ _Static_assert(MOST_VECTORS <= IOV_MAX, "the host takes them at once");
 // The guest's vectors as the host's, pointing into its memory: their number, or -errno.
 static int vectors_get(const wasi_call *call, uint32_t pointer, uint32_t count, struct iovec *out)
 {
-    if (count > MOST_VECTORS) {
-        count = MOST_VECTORS;
-    }
     const uint8_t *vectors = guest_bytes(call, pointer, (uint64_t)count * 8);
     if (vectors == NULL) {
         return -WASI_EFAULT;
+    }
+    if (count > MOST_VECTORS) {
+        count = MOST_VECTORS;
     }
     size_t total = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -51,7 +51,8 @@ static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, int64_
     wasi_file *file = descriptor->file;
     int (*function)(wasi_call *, wasi_file *, struct iovec *, int, int64_t, size_t *) = reads ? file->kind->read
                                                                                               : file->kind->write;
-    if (function == NULL) {
+    // What is not open for that is not waited for either.
+    if (function == NULL || (file->rights & (reads ? RIGHT_FD_READ : RIGHT_FD_WRITE)) == 0) {
         return reads && file->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR : WASI_EBADF;
     }
     int count = vectors_get(call, u32(&arguments[1]), u32(&arguments[2]), vectors);
