@@ -76,11 +76,15 @@ def test(c: Any, engine: str | None = None, args: str = "") -> None:
 def matrix(c: Any, args: str = "-q") -> None:
     """Install and test on every Python that is found, each in a fresh environment."""
     found = dict(find_pythons())
+    failed = []
     for version, executable in found.items():
-        print(f"--- Python {version}")
+        print(f"--- Python {version}", flush=True)
         python_of = fresh_environment(c, f"test-{version}", executable, ".[test]")
-        run(c, python_of, "-m", "pytest", *shlex.split(args))
-    print("tested:", ", ".join(found), "not found:", ", ".join(sorted(set(PYTHONS) - set(found))) or "none")
+        if not c.run(shlex.join([str(python_of), "-m", "pytest", *shlex.split(args)]), warn=True):
+            failed.append(version)
+    print("tested:", ", ".join(found), "- not found:", ", ".join(sorted(set(PYTHONS) - set(found))) or "none")
+    if failed:
+        raise Exit(f"tests failed on Python {', '.join(failed)}", 1)
 
 
 def find_pythons() -> Iterator[tuple[str, str]]:
