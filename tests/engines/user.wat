@@ -9,6 +9,7 @@
   (type $int (func (result i32)))
   (global (export "copied") i64 (global.get $c))
   (elem (table $t) (i32.const 3) func $nine)
+  (elem declare func $seven)
   (data (i32.const 20) "from the user")
   (func $nine (export "nine") (result i32) (i32.const 9))
   (func (export "call_seven") (result i32) (call $seven))
