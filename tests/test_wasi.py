@@ -2,9 +2,11 @@
 """What a WASI program sees besides its files: arguments, streams, clocks; and how anywasm.Wasi says what it sees."""
 
 import contextlib
+import copy
 import gzip
 import io
 import os
+import pickle
 import random
 import signal
 import struct
@@ -897,6 +899,7 @@ def test_other_threads_run_while_a_guest_sleeps(guest: Guest) -> None:
         ({"mounts": {"/data": 5}}, TypeError, "expected str, bytes or os.PathLike object, not int"),
         ({"mounts": {"a\0": "/tmp"}}, ValueError, "mounts: 'a.x00' has a NUL"),
         ({"mounts": {"": "/tmp"}}, ValueError, "mounts: the guest's path is empty"),
+        ({"mounts": {f"/{number}": "/" for number in range(1001)}}, ValueError, "mounts: 1001 are too many"),
         ({"stdin": "in.txt"}, TypeError, r"stdin: .* got the string 'in.txt' \(a path is given as pathlib.Path"),
         ({"stdin": 1.5}, TypeError, r"stdin: expected .* an object with read\(\), got float"),
         ({"stdin": True}, TypeError, "stdin: .*got bool"),
@@ -983,6 +986,20 @@ def test_a_wasi_shows_what_it_is(tmp_path: Path) -> None:
 def test_mounts_compare(tmp_path: Path) -> None:
     assert anywasm.Mount("a") == anywasm.Mount(Path("a")) != anywasm.Mount("a", writable=True)
     assert len({anywasm.Mount("a"), anywasm.Mount("a"), anywasm.Mount("b")}) == 2
+
+
+@pytest.mark.parametrize("settings", [anywasm.Wasi(), anywasm.Mount("a")], ids=lambda settings: type(settings).__name__)
+def test_settings_do_not_change(settings: Any) -> None:
+    for name in type(settings).__slots__:
+        with pytest.raises(AttributeError, match="cannot be set"):
+            setattr(settings, name, None)
+        with pytest.raises(AttributeError, match="cannot be deleted"):
+            delattr(settings, name)
+
+
+def test_settings_can_be_copied_and_pickled() -> None:
+    wasi = anywasm.Wasi(["a"], {"b": "c"}, {"/d": anywasm.Mount("e", writable=True)}, stdin=b"f")
+    assert repr(pickle.loads(pickle.dumps(wasi))) == repr(copy.deepcopy(wasi)) == repr(wasi)
 
 
 def test_a_process_without_streams_can_inherit_them(engine: anywasm.Engine) -> None:

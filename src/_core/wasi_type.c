@@ -9,7 +9,6 @@
 #include "wasi_type.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "wasi/wasi.h"
 
@@ -236,9 +235,6 @@ static int stream_convert(WasiHostObject *self, int number, PyObject *object)
             return -1;
         }
         status = aw_wasi_add_file(self->wasi, copy);
-        if (status < 0) {
-            close(copy);
-        }
     }
     else if (PyCallable_Check(object)) {
         self->callables[number] = Py_NewRef(object);
@@ -273,7 +269,6 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
         return -1;
     }
     if (aw_wasi_add_directory(self->wasi, copy, name, (size_t)length, writable) < 0) {
-        close(copy);
         PyErr_NoMemory();
         return -1;
     }

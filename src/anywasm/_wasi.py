@@ -18,7 +18,29 @@ if TYPE_CHECKING:
     StrPath = str | os.PathLike[str]
 
 
-class Mount:
+MOST_MOUNTS = 1000  # a program has at most 1024 descriptors open
+
+
+class Settings:
+    """What does not change once it is made: one serves many stores."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__}: {name} cannot be set: make a new one")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__}: {name} cannot be deleted")
+
+    def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:  # copy and pickle
+        self._set(**state[1])
+
+    def _set(self, **values: object) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+class Mount(Settings):
     """A directory of the host's, for :class:`Wasi`'s *mounts*.
 
     path: the directory.
@@ -26,10 +48,11 @@ class Mount:
     """
 
     __slots__ = ("path", "writable")
+    path: str
+    writable: bool
 
     def __init__(self, path: StrPath, *, writable: bool = False) -> None:
-        self.path = os.fsdecode(path)
-        self.writable = bool(writable)
+        self._set(path=os.fsdecode(path), writable=bool(writable))
 
     def __repr__(self) -> str:
         return f"Mount({self.path!r}{', writable=True' if self.writable else ''})"
@@ -41,7 +64,7 @@ class Mount:
         return hash((self.path, self.writable))
 
 
-class Wasi:
+class Wasi(Settings):
     """What a WASI program sees of the world: nothing but what is given here. One serves any number of stores.
 
     args: the program's arguments, its own name first.
@@ -61,6 +84,12 @@ class Wasi:
     """
 
     __slots__ = ("args", "env", "mounts", "stderr", "stdin", "stdout")
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    mounts: Mapping[str, Mount]
+    stdin: Any
+    stdout: Any
+    stderr: Any
 
     def __init__(
         self,
@@ -73,16 +102,20 @@ class Wasi:
     ) -> None:
         if isinstance(args, (str, bytes)):
             raise TypeError("Wasi(): args: expected a sequence of arguments, got one string")
-        self.args = tuple(text(argument, "args") for argument in args)
-        self.env = {name_of_variable(name): text(value, "env") for name, value in items(env, "env")}
-        self.mounts = {
+        given = {
             guest_path(guest): host if isinstance(host, Mount) else Mount(host)
             for guest, host in items(mounts, "mounts")
         }
-        self.stdin = check_stream(stdin, "stdin", "read")
-        self.stdout = check_stream(stdout, "stdout", "write")
-        self.stderr = (
-            stderr if isinstance(stderr, str) and stderr == "stdout" else check_stream(stderr, "stderr", "write")
+        if len(given) > MOST_MOUNTS:
+            raise ValueError(f"Wasi(): mounts: {len(given)} are too many, {MOST_MOUNTS} is the limit")
+        joined = isinstance(stderr, str) and stderr == "stdout"
+        self._set(
+            args=tuple(text(argument, "args") for argument in args),
+            env={name_of_variable(name): text(value, "env") for name, value in items(env, "env")},
+            mounts=given,
+            stdin=check_stream(stdin, "stdin", "read"),
+            stdout=check_stream(stdout, "stdout", "write"),
+            stderr=stderr if joined else check_stream(stderr, "stderr", "write"),
         )
 
     def __repr__(self) -> str:

@@ -91,7 +91,11 @@ int aw_wasi_add_null(aw_wasi *wasi)
 
 int aw_wasi_add_file(aw_wasi *wasi, int host_descriptor)
 {
-    return add_given(wasi, host_file_new(host_descriptor, false, true, 0));
+    wasi_file *file = host_file_new(host_descriptor, false, true, 0);
+    if (file == NULL) {
+        close(host_descriptor);
+    }
+    return add_given(wasi, file);
 }
 
 int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream)
@@ -102,11 +106,13 @@ int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream)
 int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable)
 {
     wasi_file *file = host_directory_new(host_descriptor, writable, true);
-    char *copy = file != NULL ? malloc(name_length + 1) : NULL;
+    if (file == NULL) {
+        close(host_descriptor);
+        return -1;
+    }
+    char *copy = malloc(name_length + 1);
     if (copy == NULL) {
-        if (file != NULL) {
-            file_release(file);
-        }
+        file_release(file);
         return -1;
     }
     memcpy(copy, name, name_length);

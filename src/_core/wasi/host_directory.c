@@ -8,7 +8,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -26,6 +25,15 @@ static int descriptor_of(wasi_file *self)
 {
     return ((host_directory *)self)->descriptor;
 }
+
+// --- what <linux/openat2.h> has, since Linux 5.6: we are also built where the headers are older -------------------------------
+
+struct open_how {
+    uint64_t flags, mode, resolve;
+};
+
+enum { OPENAT2 = 437 };  // on every architecture
+enum { RESOLVE_NO_MAGICLINKS = 0x02, RESOLVE_BENEATH = 0x08 };
 
 // --- resolution ------------------------------------------------------------------------------------------------
 
@@ -167,7 +175,7 @@ static bool openat2_works(aw_wasi *wasi, int directory)
     if (wasi->openat2 == OPENAT2_UNKNOWN) {
         struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                                .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-        long opened = syscall(SYS_openat2, directory, ".", &how, sizeof(how));
+        long opened = syscall(OPENAT2, directory, ".", &how, sizeof(how));
         wasi->openat2 = opened >= 0 ? OPENAT2_WORKS : OPENAT2_MISSING;
         if (opened >= 0) {
             close((int)opened);
@@ -187,7 +195,7 @@ static int open_beneath(aw_wasi *wasi, int directory, const char *path, int flag
         };
         // EAGAIN: something was renamed meanwhile, and the kernel is not sure.
         for (int attempt = 0; attempt < 128; attempt++) {
-            long opened = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+            long opened = syscall(OPENAT2, directory, path, &how, sizeof(how));
             if (opened >= 0 || errno != EAGAIN) {
                 return (int)opened;
             }

@@ -317,22 +317,21 @@ static inline bool guest_load(const wasi_call *call, uint32_t pointer, void *val
 typedef int (*wasi_function)(wasi_call *call, const aw_raw *arguments);
 
 // X(name, signature): i is i32, I is i64. All return an errno but proc_exit, which has no result. Each file's head says which it has.
-#define WASI_FUNCTIONS(X)                                                                                              \
-    X(args_get, "ii")                                                                                                  \
-    X(args_sizes_get, "ii") X(environ_get, "ii") X(environ_sizes_get, "ii") X(clock_res_get, "ii")                     \
-        X(clock_time_get, "iIi") X(fd_advise, "iIIi") X(fd_allocate, "iII") X(fd_close, "i") X(fd_datasync, "i")       \
-            X(fd_fdstat_get, "ii") X(fd_fdstat_set_flags, "ii") X(fd_fdstat_set_rights, "iII")                         \
-                X(fd_filestat_get, "ii") X(fd_filestat_set_size, "iI") X(fd_filestat_set_times, "iIIi")                \
-                    X(fd_pread, "iiiIi") X(fd_prestat_get, "ii") X(fd_prestat_dir_name, "iii") X(fd_pwrite, "iiiIi")   \
-                        X(fd_read, "iiii") X(fd_readdir, "iiiIi") X(fd_renumber, "ii") X(fd_seek, "iIii")              \
-                            X(fd_sync, "i") X(fd_tell, "ii") X(fd_write, "iiii") X(path_create_directory, "iii")       \
-                                X(path_filestat_get, "iiiii") X(path_filestat_set_times, "iiiiIIi")                    \
-                                    X(path_link, "iiiiiii") X(path_open, "iiiiiIIii") X(path_readlink, "iiiiii")       \
-                                        X(path_remove_directory, "iii") X(path_rename, "iiiiii")                       \
-                                            X(path_symlink, "iiiii") X(path_unlink_file, "iii") X(poll_oneoff, "iiii") \
-                                                X(proc_exit, "i") X(proc_raise, "i") X(sched_yield, "")                \
-                                                    X(random_get, "ii") X(sock_accept, "iii") X(sock_recv, "iiiiii")   \
-                                                        X(sock_send, "iiiii") X(sock_shutdown, "ii")
+// clang-format off
+#define WASI_FUNCTIONS(X) \
+    X(args_get, "ii") X(args_sizes_get, "ii") X(environ_get, "ii") X(environ_sizes_get, "ii") \
+    X(clock_res_get, "ii") X(clock_time_get, "iIi") \
+    X(fd_advise, "iIIi") X(fd_allocate, "iII") X(fd_close, "i") X(fd_datasync, "i") X(fd_fdstat_get, "ii") \
+    X(fd_fdstat_set_flags, "ii") X(fd_fdstat_set_rights, "iII") X(fd_filestat_get, "ii") \
+    X(fd_filestat_set_size, "iI") X(fd_filestat_set_times, "iIIi") X(fd_pread, "iiiIi") X(fd_prestat_get, "ii") \
+    X(fd_prestat_dir_name, "iii") X(fd_pwrite, "iiiIi") X(fd_read, "iiii") X(fd_readdir, "iiiIi") \
+    X(fd_renumber, "ii") X(fd_seek, "iIii") X(fd_sync, "i") X(fd_tell, "ii") X(fd_write, "iiii") \
+    X(path_create_directory, "iii") X(path_filestat_get, "iiiii") X(path_filestat_set_times, "iiiiIIi") \
+    X(path_link, "iiiiiii") X(path_open, "iiiiiIIii") X(path_readlink, "iiiiii") X(path_remove_directory, "iii") \
+    X(path_rename, "iiiiii") X(path_symlink, "iiiii") X(path_unlink_file, "iii") \
+    X(poll_oneoff, "iiii") X(proc_exit, "i") X(proc_raise, "i") X(sched_yield, "") X(random_get, "ii") \
+    X(sock_accept, "iii") X(sock_recv, "iiiiii") X(sock_send, "iiiii") X(sock_shutdown, "ii")
+// clang-format on
 
 #define X(name, signature) int wasi_##name(wasi_call *call, const aw_raw *arguments);
 WASI_FUNCTIONS(X)

@@ -41,9 +41,10 @@ void aw_wasi_set_engine(aw_wasi *wasi, const aw_engine_api *api);
 int aw_wasi_add_argument(aw_wasi *wasi, const char *text, size_t length);
 int aw_wasi_add_environment(aw_wasi *wasi, const char *text, size_t length);  // "NAME=value"
 
-// The descriptors, in the order of their numbers. 0, or -1 when out of memory (then nothing was taken over).
+// The descriptors, in the order of their numbers. 0, or -1 when out of memory or of numbers. Host descriptors are taken over, also
+// then.
 int aw_wasi_add_null(aw_wasi *wasi);
-int aw_wasi_add_file(aw_wasi *wasi, int host_descriptor);  // owned, as are directories
+int aw_wasi_add_file(aw_wasi *wasi, int host_descriptor);
 int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream);
 int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable);
 
