@@ -12,6 +12,7 @@
 #define STACK_DEFAULT ((size_t)8 << 20)  // of guest calls, in bytes; pages that are not reached cost nothing
 #define STACK_MIN ((size_t)64 << 10)
 #define STACK_MAX ((size_t)1 << 30)
+#define EXPRESSION_DEPTH 1000
 #define PARAMETERS_MAX 16000  // of a host function: its cells are counted in 16 bits
 
 #define FEATURES                                                                                                 \
@@ -364,10 +365,40 @@ static void load_error(char *message, const uint8_t *bytes, size_t length, aw_er
         return;
     }
     if (strcmp(message, "allocate memory failed") == 0) {
-        out_of_memory(error);
+        void *probe = malloc((size_t)64 << 20);
+        free(probe);
+        if (probe == NULL) {
+            out_of_memory(error);
+        }
+        else {  // a number in the module is nonsense
+            aw_error_set(error, AW_ERROR_COMPILE, "the module claims to have more than memory can hold");
+        }
         return;
     }
     aw_error_set(error, AW_ERROR_COMPILE, "%s", message);
+}
+
+// Is *expression* nested at most *depth* deep? Evaluating it is recursive.
+static bool is_shallow(const InitializerExpression *expression, int depth)
+{
+    return !is_expr_binary_op(expression->init_expr_type)
+           || (depth > 0 && is_shallow(expression->u.binary.l_expr, depth - 1)
+               && is_shallow(expression->u.binary.r_expr, depth - 1));
+}
+
+static bool expressions_are_shallow(const WASMModule *code)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < code->global_count; i++) {
+        ok = ok && is_shallow(&code->globals[i].init_expr, EXPRESSION_DEPTH);
+    }
+    for (uint32_t i = 0; i < code->table_seg_count; i++) {
+        ok = ok && is_shallow(&code->table_segments[i].base_offset, EXPRESSION_DEPTH);
+    }
+    for (uint32_t i = 0; i < code->data_seg_count; i++) {
+        ok = ok && is_shallow(&code->data_segments[i]->base_offset, EXPRESSION_DEPTH);
+    }
+    return ok;
 }
 
 void aw_wamr_module_release(aw_module *module)
@@ -415,6 +446,10 @@ static aw_module *aw_wamr_module_new(aw_engine *engine, const uint8_t *bytes, si
     module->code = wasm_loader_load(module->bytes, (uint32_t)length, &arguments, message, sizeof(message));
     if (module->code == NULL) {
         load_error(message, bytes, length, error);
+        goto error;
+    }
+    if (!expressions_are_shallow(module->code)) {
+        aw_error_set(error, AW_ERROR_COMPILE, "a constant expression is nested deeper than %d", EXPRESSION_DEPTH);
         goto error;
     }
     uint64_t needed = 0;

@@ -7,7 +7,6 @@
 #include "wamr.h"
 
 #define TABLE_LIMIT UINT32_C(10000000)  // elements; what browsers allow
-#define EXPRESSION_DEPTH 1000
 
 // Make room for one more element of an array that doubles.
 static bool reserve(void *array_pointer, size_t element, size_t count, size_t *capacity)
@@ -472,8 +471,8 @@ global *aw_wamr_global_add(aw_store *store, const aw_globaltype *type, uint8_t w
 
 // --- instances: constant expressions ----------------------------------------------------------------------------------
 
-// The value of *expression* as cells. The loader has checked its type; what it calls global.get is of a global before.
-static bool evaluate(instance *in, const InitializerExpression *expression, uint32_t cells[4], int depth)
+// The value of *expression* as cells; false without memory. The loader has checked its type; what it calls global.get is of a global before.
+static bool evaluate(instance *in, const InitializerExpression *expression, uint32_t cells[4])
 {
     const WASMValue *value = &expression->u.unary.v;
     switch (expression->init_expr_type) {
@@ -503,8 +502,7 @@ static bool evaluate(instance *in, const InitializerExpression *expression, uint
         return true;
     default: {
         uint32_t left[4], right[4];
-        if (depth >= EXPRESSION_DEPTH || !evaluate(in, expression->u.binary.l_expr, left, depth + 1)
-            || !evaluate(in, expression->u.binary.r_expr, right, depth + 1)) {
+        if (!evaluate(in, expression->u.binary.l_expr, left) || !evaluate(in, expression->u.binary.r_expr, right)) {
             return false;
         }
         uint64_t a, b, result;
@@ -668,7 +666,7 @@ static int add_own(instance *in, aw_error *error)
             return -1;
         }
         in->globals[code->import_global_count + i] = added;
-        if (!evaluate(in, &g->init_expr, aw_wamr_global_cells(added), 0)) {
+        if (!evaluate(in, &g->init_expr, aw_wamr_global_cells(added))) {
             return out_of_memory(error);
         }
     }
@@ -701,7 +699,7 @@ static int copy_segments(instance *in, aw_error *error)
             }
             for (uint32_t j = 0; j < original->value_count; j++) {
                 uint32_t cells[4];
-                if (!evaluate(in, &original->init_values[j], cells, 0)) {
+                if (!evaluate(in, &original->init_values[j], cells)) {
                     return out_of_memory(error);
                 }
                 segments[i].init_values[j].init_expr_type = INIT_EXPR_TYPE_FUNCREF_CONST;
@@ -734,7 +732,7 @@ static int apply_segments(instance *in, aw_error *error)
         const WASMTableSeg *segment = &code->table_segments[i];
         if (wasm_elem_is_active(segment->mode)) {
             table *t = in->tables[segment->table_index];
-            if (!evaluate(in, &segment->base_offset, cells, 0)) {
+            if (!evaluate(in, &segment->base_offset, cells)) {
                 return out_of_memory(error);
             }
             if ((uint64_t)cells[0] + segment->value_count > t->wamr->cur_size) {
@@ -742,7 +740,7 @@ static int apply_segments(instance *in, aw_error *error)
             }
             uint32_t offset = cells[0];
             for (uint32_t j = 0; j < segment->value_count; j++) {
-                if (!evaluate(in, &segment->init_values[j], cells, 0)) {
+                if (!evaluate(in, &segment->init_values[j], cells)) {
                     return out_of_memory(error);
                 }
                 t->wamr->elems[offset + j] = cells[0];
@@ -758,7 +756,7 @@ static int apply_segments(instance *in, aw_error *error)
             continue;
         }
         memory *m = in->memories[segment->memory_index];
-        if (!evaluate(in, &segment->base_offset, cells, 0)) {
+        if (!evaluate(in, &segment->base_offset, cells)) {
             return out_of_memory(error);
         }
         if ((uint64_t)cells[0] + segment->data_length > m->wamr.memory_data_size) {
