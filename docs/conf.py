@@ -31,8 +31,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 nitpicky = False
 
-# Docstrings name their parameters as "name: what it is", a line each, continued by indented lines: field lists without the
-# colons, which help() shows as they are.
+# Docstrings name their parameters as "name: what it is", a line each, continued by indented lines: field lists without
+# the colons, which help() shows as they are.
 PARAMETER = re.compile(r"(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<text>.*)")
 
 

@@ -106,7 +106,7 @@ def repeat(function: Callable[[], Any], times: int) -> None:
 
 
 def growth(function: Callable[[], Any]) -> int:
-    """How many blocks of Python's allocator a thousand more calls cost, at best: now and then something fills a cache."""
+    """How many blocks of Python's allocator a thousand more calls cost, at best: at times something fills a cache."""
     repeat(function, 50)
     costs = []
     for _ in range(3):

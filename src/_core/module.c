@@ -10,11 +10,13 @@
 #endif
 
 // Every type of the module, as "slot, base name"; exec, traverse and clear walk this one list.
+// clang-format off
 #define CORE_TYPES(X)                                                                                     \
     X(ValType) X(FuncType) X(MemoryType) X(TableType) X(GlobalType) X(TagType) X(ImportType) X(ExportType) \
     X(Engine) X(Module) X(Store) X(Instance) X(Exports) X(Caller)                                         \
     X(Func) X(Memory) X(Table) X(Global) X(Tag) X(Ref)                                                    \
     X(WasiHost)
+// clang-format on
 
 #define CORE_EXCEPTIONS(X) \
     X(WasmError) X(CompileError) X(LinkError) X(Trap) X(Exit) X(LimitError) X(UnsupportedError) X(WasmException)

@@ -12,7 +12,7 @@ LIBRARY_NAMES = ("_libwasmtime.so", "_libwasmtime.dylib", "_wasmtime.dll")  # as
 def wasmtime_library() -> str | None:
     """The path of libwasmtime: what ANYWASM_WASMTIME_LIBRARY names, else the installed package's, else None.
 
-    The package is found, not imported: importing takes longer than all of ours, and would install its own signal handlers.
+    The package is found, not imported: importing takes longer than all of ours, and may bring signal handlers along.
     Nor is its metadata read: importing what reads it takes as long as starting Python.
     """
     named = os.environ.get("ANYWASM_WASMTIME_LIBRARY")

@@ -205,6 +205,7 @@ typedef wasm_trap_t *(*wasmtime_func_unchecked_callback_t)(void *env, wasmtime_c
 #endif  // AW_WASMTIME_CHECK
 
 // X(result, name, parameters)
+// clang-format off
 #define AW_WASMTIME_SYMBOLS(X) \
     X(wasm_config_t *, wasm_config_new, (void)) \
     X(void, wasm_config_delete, (wasm_config_t *)) \
@@ -355,6 +356,7 @@ typedef wasm_trap_t *(*wasmtime_func_unchecked_callback_t)(void *env, wasmtime_c
     X(size_t, wasm_frame_module_offset, (const wasm_frame_t *)) \
     X(const wasm_name_t *, wasmtime_frame_func_name, (const wasm_frame_t *)) \
     X(const wasm_name_t *, wasmtime_frame_module_name, (const wasm_frame_t *))
+// clang-format on
 
 // The library's functions, once it is open.
 typedef struct aw_wasmtime_library {
