@@ -2,7 +2,8 @@
 """What a call across the boundary costs, beside a plain Python function and beside wasmtime-py.
 
 Every system runs in the same process, in turns, the fastest of its rounds counts, and the cost of the empty loop is
-taken off each, so that the ratios hold although other programs disturb the machine. Run it with: python benchmarks/calls.py
+taken off each, so that the ratios hold although other programs disturb the machine. Run it with:
+python benchmarks/calls.py
 """
 
 from __future__ import annotations
