@@ -140,6 +140,12 @@ def docs(c: Any) -> None:
 
 
 @task
+def headers(c: Any) -> None:
+    """Compare our header of libwasmtime with the real ones; fetches them with cargo."""
+    python(c, "third-party/wasmtime-check/check.py")
+
+
+@task
 def bench(c: Any) -> None:
     """Measure, with the optimized build; compare figures of one machine and one day only."""
     executable = fresh_environment(c, "bench", sys.executable, ".[wasmtime]")
