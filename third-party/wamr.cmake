@@ -143,6 +143,13 @@ anywasm_change_wamr(interpreter/wasm_loader.c WAMR_LOADER
   # There are atomic instructions that do not exist.
   "expect = mem_access_aligns[(opcode - WASM_OP_ATOMIC_I32_LOAD) % 7]"
   "expect = opcode < WASM_OP_ATOMIC_I32_LOAD ? 255 : mem_access_aligns[(opcode - WASM_OP_ATOMIC_I32_LOAD) % 7]"
+  # A select of vectors, where it names its type, is an instruction of its own, too.
+  "uint8 opcode_tmp = WASM_OP_SELECT$<SEMICOLON>
+
+                    if (type == VALUE_TYPE_V128) {"
+  "uint8 opcode_tmp = type == VALUE_TYPE_V128 ? ANYWASM_SELECT_VECTOR : WASM_OP_SELECT$<SEMICOLON>
+
+                    if (false) {"
   # Engines load modules for different interpreters, in any thread.
   "static void **handle_table" "static _Thread_local void **handle_table"
   # Backtraces tell where in the module, which wamr_loader.c finds out when it is asked.

@@ -1021,6 +1021,16 @@ static void vectors_cross_the_border_whole(void)
     values[1].i32 = 17;
     CHECK(call(vectors, 2, values) == 0);
     CHECK(values[0].i32 == 17 && memcmp(&values[1], &global, sizeof(global)) == 0);
+    values[0] = global;
+    CHECK(call(vectors, 3, values) == 0);
+    CHECK(values[0].i32 == 2 && memcmp(&values[1], &global, sizeof(global)) == 0);
+    aw_raw three[3] = {{.bits = {1, 2}}, global, {.i32 = 0}};
+    CHECK(call(vectors, 4, three) == 0);
+    CHECK(memcmp(&three[0], &global, sizeof(global)) == 0);
+    values[0] = global;
+    values[1].i32 = 17;
+    CHECK(call(vectors, 5, values) == 0);
+    CHECK(values[0].i32 == 17 && memcmp(&values[1], &global, sizeof(global)) == 0);
 }
 
 static void atomic_instructions_work(void)

@@ -50,6 +50,12 @@ static void note(const uint8_t *translated, const uint8_t *instruction)
     notes.map->count = count + 1;
 }
 
+#if WASM_ENABLE_SIMDE != 0
+#define ANYWASM_SELECT_VECTOR WASM_OP_SELECT_128
+#else
+#define ANYWASM_SELECT_VECTOR WASM_OP_SELECT
+#endif
+
 #include "changed_wasm_loader.c"  // in the build folder
 
 // The map of the module's own function *index*; owned, NULL if there is none.
