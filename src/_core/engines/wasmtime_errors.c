@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// From Wasmtime's errors and traps to aw_error: kinds, the specification's words, frames.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wasmtime.h"
+
+// --- errors --------------------------------------------------------------------------------------------------------
+
+static const struct {
+    aw_trapcode code;
+    const char *text;
+} traps[] = {
+    [0] = {AW_TRAP_STACK_EXHAUSTED, "call stack exhausted"},
+    [1] = {AW_TRAP_MEMORY_OUT_OF_BOUNDS, "out of bounds memory access"},
+    [2] = {AW_TRAP_UNALIGNED_ATOMIC, "unaligned atomic"},
+    [3] = {AW_TRAP_TABLE_OUT_OF_BOUNDS, "out of bounds table access"},
+    [4] = {AW_TRAP_UNINITIALIZED_ELEMENT, "uninitialized element"},
+    [5] = {AW_TRAP_INDIRECT_CALL_TYPE_MISMATCH, "indirect call type mismatch"},
+    [6] = {AW_TRAP_INTEGER_OVERFLOW, "integer overflow"},
+    [7] = {AW_TRAP_INTEGER_DIVIDE_BY_ZERO, "integer divide by zero"},
+    [8] = {AW_TRAP_INVALID_CONVERSION_TO_INTEGER, "invalid conversion to integer"},
+    [9] = {AW_TRAP_UNREACHABLE, "unreachable"},
+    [12] = {AW_TRAP_WAIT_ON_UNSHARED_MEMORY, "expected shared memory"},
+    [13] = {AW_TRAP_NULL_REFERENCE, "null reference"},
+    [14] = {AW_TRAP_ARRAY_OUT_OF_BOUNDS, "out of bounds array access"},
+    [15] = {AW_TRAP_ALLOCATION_TOO_LARGE, "allocation size too large"},
+    [16] = {AW_TRAP_CAST_FAILURE, "cast failure"},
+};
+enum { TRAP_INTERRUPT = 10, TRAP_OUT_OF_FUEL = 11 };
+
+static char *name_copy(const wasm_name_t *name)
+{
+    if (name == NULL || name->size == 0) {
+        return NULL;
+    }
+    char *copy = malloc(name->size + 1);
+    if (copy != NULL) {
+        memcpy(copy, name->data, name->size);
+        copy[name->size] = '\0';
+    }
+    return copy;
+}
+
+static void error_frames(aw_error *error, wasm_frame_vec_t *frames)
+{
+    error->frames = frames->size > 0 ? calloc(frames->size, sizeof(*error->frames)) : NULL;
+    error->frame_count = error->frames != NULL ? frames->size : 0;
+    for (size_t i = 0; i < error->frame_count; i++) {
+        const wasm_frame_t *frame = frames->data[i];
+        size_t offset = wt.wasm_frame_module_offset(frame);
+        error->frames[i] = (aw_frame){
+            .module_name = name_copy(wt.wasmtime_frame_module_name(frame)),
+            .function_name = name_copy(wt.wasmtime_frame_func_name(frame)),
+            .function_index = wt.wasm_frame_func_index(frame),
+            .module_offset = offset == SIZE_MAX ? UINT64_MAX : offset,
+        };
+    }
+    wt.wasm_frame_vec_delete(frames);
+}
+
+// The part of Wasmtime's message that says what is wrong: without the backtrace, with what it says under "Caused by" when
+// `cause` asks for that alone.
+static void message_of(char *out, size_t size, const char *text, size_t length, bool cause)
+{
+    char *copy = malloc(length + 1);
+    if (copy == NULL) {
+        snprintf(out, size, "unknown error");
+        return;
+    }
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    char *start = copy, *found = strstr(copy, "\n\nCaused by:\n");
+    if (found != NULL) {
+        if (cause) {
+            // The last of the causes, "    N: text" or "    text".
+            start = found + strlen("\n\nCaused by:\n");
+            for (char *next = start; (next = strchr(next, '\n')) != NULL && strncmp(next, "\n    ", 5) == 0;) {
+                next++;
+                char *word = next + strspn(next, " ");
+                if (word - next <= 8) {
+                    start = next;
+                }
+            }
+            start += strspn(start, " ");
+            char *digits = start + strspn(start, "0123456789");
+            if (digits != start && strncmp(digits, ": ", 2) == 0) {
+                start = digits + 2;
+            }
+        }
+        else {
+            memmove(found, found + 1, strlen(found));  // one empty line less
+        }
+    }
+    size_t end = strlen(start);
+    while (end > 0 && (start[end - 1] == '\n' || start[end - 1] == '.')) {
+        start[--end] = '\0';
+    }
+    if (start[0] >= 'A' && start[0] <= 'Z' && start[1] >= 'a' && start[1] <= 'z') {
+        start[0] = (char)(start[0] - 'A' + 'a');
+    }
+    snprintf(out, size, "%s", start);
+    free(copy);
+}
+
+// Fill *error from a Wasmtime error, which goes. Returns -1.
+int wt_error_take(aw_error *error, aw_errorkind kind, wasmtime_error_t *failure)
+{
+    wasm_name_t message = {0, NULL};
+    wt.wasmtime_error_message(failure, &message);
+    aw_error_set(error, kind, "%s", "");
+    message_of(error->message, sizeof(error->message), message.data, message.size, kind == AW_ERROR_COMPILE);
+    wt.wasm_byte_vec_delete(&message);
+    wasm_frame_vec_t frames = {0, NULL};
+    wt.wasmtime_error_wasm_trace(failure, &frames);
+    error_frames(error, &frames);
+    wt.wasmtime_error_delete(failure);
+    return -1;
+}
+
+// What a failed call or instantiation means. One of *failure* and *trap* is there, and goes. Returns -1.
+int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, wasm_trap_t *trap)
+{
+    uint8_t code;
+    wasm_frame_vec_t frames = {0, NULL};
+    if (store->host_failed) {
+        store->host_failed = false;
+        aw_error_set(error, AW_ERROR_HOST, "a host function failed");
+    }
+    else if (trap != NULL && wt.wasmtime_trap_code(trap, &code)) {
+        if (code == TRAP_OUT_OF_FUEL) {
+            aw_error_set(error, AW_ERROR_FUEL, "out of fuel");
+        }
+        else if (code == TRAP_INTERRUPT) {
+            aw_error_set(error, AW_ERROR_INTERRUPTED, "the call was interrupted: its time is up, or somebody stopped it");
+        }
+        else if (code < sizeof(traps) / sizeof(traps[0]) && traps[code].text != NULL) {
+            aw_error_set(error, AW_ERROR_TRAP, "%s", traps[code].text);
+            error->trap = traps[code].code;
+        }
+        else {
+            wasm_byte_vec_t message = {0, NULL};
+            wt.wasm_trap_message(trap, &message);
+            aw_error_set(error, AW_ERROR_TRAP, "%s", "");
+            message_of(error->message, sizeof(error->message), message.data, message.size, true);
+            wt.wasm_byte_vec_delete(&message);
+        }
+    }
+    else {
+        wasmtime_exnref_t exception;
+        if (wt.wasmtime_context_take_exception(store->context, &exception)) {
+            aw_error_set(error, AW_ERROR_EXCEPTION, "uncaught Wasm exception");
+            memcpy(&error->exception, &exception, sizeof(exception));
+        }
+        else if (failure != NULL) {
+            return wt_error_take(error, AW_ERROR_INTERNAL, failure);
+        }
+        else {
+            wasm_byte_vec_t message = {0, NULL};
+            wt.wasm_trap_message(trap, &message);
+            aw_error_set(error, AW_ERROR_INTERNAL, "%s", "");
+            message_of(error->message, sizeof(error->message), message.data, message.size, true);
+            wt.wasm_byte_vec_delete(&message);
+        }
+    }
+    if (trap != NULL) {
+        wt.wasm_trap_trace(trap, &frames);
+        error_frames(error, &frames);
+        wt.wasm_trap_delete(trap);
+    }
+    if (failure != NULL) {
+        wt.wasmtime_error_wasm_trace(failure, &frames);
+        error_frames(error, &frames);
+        wt.wasmtime_error_delete(failure);
+    }
+    return -1;
+}
