@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import toolchain
 
 import anywasm
+import toolchain
 
 GUEST = """
 (module
@@ -129,7 +129,7 @@ def test_a_collection_that_closes_the_store_is_harmless(engine: anywasm.Engine, 
             try:
                 operation(subject)
             except ValueError as error:
-                assert "closed" in str(error)  # noqa: PT017
+                assert "closed" in str(error)
             finally:
                 gc.set_threshold(*thresholds)
     finally:

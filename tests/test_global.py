@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Instantiate
-from test_leaks import growth
 
 import anywasm
+from conftest import Instantiate
+from test_leaks import growth
 
 GUEST = """
 (module

@@ -65,7 +65,7 @@ def test_another_handler_of_sigint_decides_what_is_raised(guest: Callable[..., a
 
 def test_the_handler_of_sigint_is_the_programs_again_after_a_call(guest: Callable[..., anywasm.Instance]) -> None:
     assert guest().exports.one() == 1
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         threading.Event().wait(5)
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from toolchain import Instantiate
-from test_leaks import growth
 
 import anywasm
+from test_leaks import growth
+from toolchain import Instantiate
 
 PAGE = 65536
 
@@ -675,12 +675,12 @@ def test_a_hash_stays_the_same_when_the_store_is_closed(memory: anywasm.Memory, 
     found = {memory: "here"}
     store.close()
     assert found[memory] == "here"
-    assert memory == memory  # noqa: PLR0124
+    assert memory == memory
 
 
 def test_a_memory_cannot_be_ordered(memory: anywasm.Memory) -> None:
     with pytest.raises(TypeError):
-        memory < memory  # type: ignore[operator] # noqa: B015, PLR0124
+        memory < memory  # type: ignore[operator] # noqa: B015
 
 
 def test_a_memory_can_be_referred_to_weakly(memory: anywasm.Memory) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Instantiate
-from test_leaks import growth
 
 import anywasm
+from conftest import Instantiate
+from test_leaks import growth
 
 GUEST = """
 (module

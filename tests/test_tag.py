@@ -5,9 +5,9 @@ import weakref
 from typing import Any
 
 import pytest
-from conftest import Instantiate
 
 import anywasm
+from conftest import Instantiate
 
 GUEST = """
 (module
