@@ -21,7 +21,7 @@ static wasmtime_error_t *on_epoch(const wasmtime_context_t *context, void *data,
     (void)context;
     aw_store *store = data;
     if (atomic_exchange(&store->interrupted, false)) {
-        store->polled = true;
+        store->stopped = true;
         return wt.wasmtime_error_new("interrupted");
     }
     if (store->host.poll != NULL && store->host.poll(store->host.data) != 0) {
@@ -33,9 +33,10 @@ static wasmtime_error_t *on_epoch(const wasmtime_context_t *context, void *data,
     return NULL;
 }
 
+// Not Wasmtime's -1 for what is not limited: it takes that as 10,000 for numbers of things.
 static int64_t limit_of(uint64_t limit)
 {
-    return limit > INT64_MAX ? -1 : (int64_t)limit;
+    return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
 }
 
 static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, const aw_storelimits *limits, aw_error *error)
@@ -46,6 +47,7 @@ static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, c
     }
     store->engine = engine;
     store->host = *host;
+    store->memory_limit = limits->memory_bytes;
     store->store = wt.wasmtime_store_new(engine->engine, store, NULL);
     if (store->store == NULL) {
         free(store);
@@ -199,13 +201,14 @@ static int extern_from(aw_store *store, wasmtime_extern_t *item, aw_extern *out,
 static int instantiation_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, wasm_trap_t *trap)
 {
     if (wt_call_failed(store, error, failure, trap), error->kind == AW_ERROR_INTERNAL) {
-        if (strstr(error->message, "limit") != NULL || strstr(error->message, "exceeds") != NULL ||
-            strstr(error->message, "too high") != NULL) {
-            error->kind = AW_ERROR_LIMIT;
-        }
-        else if (strstr(error->message, "incompatible import type") != NULL ||
-                 strstr(error->message, "types incompatible") != NULL || strstr(error->message, "expected") != NULL) {
+        // Imports first: their names stand in the message and may contain any of the words.
+        if (strstr(error->message, "incompatible import type") != NULL ||
+            strstr(error->message, "types incompatible") != NULL || strstr(error->message, "expected") != NULL) {
             error->kind = AW_ERROR_LINK;
+        }
+        else if (strstr(error->message, "limit") != NULL || strstr(error->message, "exceeds") != NULL ||
+                 strstr(error->message, "too high") != NULL) {
+            error->kind = AW_ERROR_LIMIT;
         }
         else if (strstr(error->message, "memory") != NULL || strstr(error->message, "allocat") != NULL) {
             error->kind = AW_ERROR_MEMORY;
@@ -265,7 +268,7 @@ static inline bool store_refuses(aw_store *store, aw_error *error)
 {
     // An epoch that passed while nothing ran is no reason to stop, but a wish to interrupt is.
     if (store->engine->interruptible && atomic_exchange(&store->interrupted, false)) {
-        aw_error_set(error, AW_ERROR_INTERRUPTED, "the call was interrupted: its time is up, or somebody stopped it");
+        aw_error_set(error, AW_ERROR_INTERRUPTED, WT_INTERRUPTED);
         return true;
     }
     if (stack_too_small(store, error)) {
@@ -491,19 +494,6 @@ static void aw_wasmtime_func_type(aw_func *func, uint32_t *parameter_count, uint
     wt.wasm_functype_delete(type);
 }
 
-// What a failed entry means, when it may have been our own interruption.
-static int entry_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, wasm_trap_t *trap)
-{
-    bool interrupted = store->polled;
-    store->polled = false;
-    wt_call_failed(store, error, failure, trap);
-    if (interrupted && error->kind == AW_ERROR_INTERNAL) {
-        error->kind = AW_ERROR_INTERRUPTED;
-        snprintf(error->message, sizeof(error->message), "the call was interrupted: its time is up, or somebody stopped it");
-    }
-    return -1;
-}
-
 static int aw_wasmtime_func_call(aw_func *func, aw_raw *values, size_t count, aw_error *error)
 {
     wasm_trap_t *trap = NULL;
@@ -516,7 +506,7 @@ static int aw_wasmtime_func_call(aw_func *func, aw_raw *values, size_t count, aw
     if (failure == NULL && trap == NULL) {
         return 0;
     }
-    return entry_failed(func->store, error, failure, trap);
+    return wt_call_failed(func->store, error, failure, trap);
 }
 
 static int aw_wasmtime_func_call_checked(aw_func *func, aw_raw *values, size_t count, aw_error *error)
@@ -549,7 +539,7 @@ static int aw_wasmtime_func_call_checked(aw_func *func, aw_raw *values, size_t c
     }
     int status = refused ? -1 : 0;
     if (failure != NULL || trap != NULL) {
-        status = entry_failed(func->store, error, failure, trap);
+        status = wt_call_failed(func->store, error, failure, trap);
         if (error->kind == AW_ERROR_INTERNAL) {
             error->kind = AW_ERROR_TYPE;
         }

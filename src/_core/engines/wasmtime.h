@@ -33,9 +33,11 @@ struct aw_store {
     wasmtime_context_t *context;
     aw_engine *engine;  // borrowed
     aw_host host;
+    uint64_t memory_limit;  // bytes
     atomic_bool interrupted;
-    bool host_failed;  // a host function has failed, and the engine unwinds
-    bool polled;       // it was the host's poll
+    // Why the engine unwinds, when that is our doing; wt_call_failed tells the caller and takes it back.
+    bool host_failed;  // a host function failed, or its poll said so
+    bool stopped;      // store_interrupt
     uint32_t entries;  // calls into Wasm that run, one inside the other
 };
 
@@ -75,6 +77,7 @@ struct aw_tag {
 typedef struct externref_data {
     aw_store *store;
     aw_foreign *foreign;
+    bool counted;  // the reference exists, and with it the count that it gives back
 } externref_data;
 
 static inline void *wt_out_of_memory(aw_error *error)
@@ -91,6 +94,8 @@ extern char wt_library_version[32];  // likewise
 int wt_library_load(const char *path, aw_error *error);
 
 // --- wasmtime_errors.c: errors -----------------------------------------------------------------------------------
+
+#define WT_INTERRUPTED "the call was interrupted: its time is up, or somebody stopped it"
 
 int wt_error_take(aw_error *error, aw_errorkind kind, wasmtime_error_t *failure);
 int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, wasm_trap_t *trap);

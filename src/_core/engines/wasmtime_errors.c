@@ -62,7 +62,7 @@ static void error_frames(aw_error *error, wasm_frame_vec_t *frames)
 }
 
 // The part of Wasmtime's message that says what is wrong: without the backtrace, with what it says under "Caused by" when
-// `cause` asks for that alone.
+// `cause` asks for that alone, as it does if there is a backtrace.
 static void message_of(char *out, size_t size, const char *text, size_t length, bool cause)
 {
     char *copy = malloc(length + 1);
@@ -74,21 +74,18 @@ static void message_of(char *out, size_t size, const char *text, size_t length, 
     copy[length] = '\0';
     char *start = copy, *found = strstr(copy, "\n\nCaused by:\n");
     if (found != NULL) {
-        if (cause) {
-            // The last of the causes, "    N: text" or "    text".
+        if (cause || strncmp(copy, "error while executing", 21) == 0) {
+            // "    text", or of several causes "    0: text", "    1: text" and so on: the last one, which may have more lines.
             start = found + strlen("\n\nCaused by:\n");
-            for (char *next = start; (next = strchr(next, '\n')) != NULL && strncmp(next, "\n    ", 5) == 0;) {
-                next++;
-                char *word = next + strspn(next, " ");
-                if (word - next <= 8) {
-                    start = next;
+            for (char *line = start; line != NULL; line = strchr(line, '\n')) {
+                line += strspn(line, "\n");
+                char *number = line + strspn(line, " ");
+                char *after = number + strspn(number, "0123456789");
+                if (after != number && strncmp(after, ": ", 2) == 0) {
+                    start = after + 2;
                 }
             }
             start += strspn(start, " ");
-            char *digits = start + strspn(start, "0123456789");
-            if (digits != start && strncmp(digits, ": ", 2) == 0) {
-                start = digits + 2;
-            }
         }
         else {
             memmove(found, found + 1, strlen(found));  // one empty line less
@@ -129,12 +126,16 @@ int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, 
         store->host_failed = false;
         aw_error_set(error, AW_ERROR_HOST, "a host function failed");
     }
+    else if (store->stopped) {
+        store->stopped = false;
+        aw_error_set(error, AW_ERROR_INTERRUPTED, WT_INTERRUPTED);
+    }
     else if (trap != NULL && wt.wasmtime_trap_code(trap, &code)) {
         if (code == TRAP_OUT_OF_FUEL) {
             aw_error_set(error, AW_ERROR_FUEL, "out of fuel");
         }
         else if (code == TRAP_INTERRUPT) {
-            aw_error_set(error, AW_ERROR_INTERRUPTED, "the call was interrupted: its time is up, or somebody stopped it");
+            aw_error_set(error, AW_ERROR_INTERRUPTED, WT_INTERRUPTED);
         }
         else if (code < sizeof(traps) / sizeof(traps[0]) && traps[code].text != NULL) {
             aw_error_set(error, AW_ERROR_TRAP, "%s", traps[code].text);

@@ -8,8 +8,22 @@
 
 // --- memory --------------------------------------------------------------------------------------------------------------------------------------
 
+// A memory or table could not be made: by a limit, or because the system has none left.
+static void new_failed(aw_error *error, wasmtime_error_t *failure)
+{
+    wt_error_take(error, AW_ERROR_LIMIT, failure);
+    if (strstr(error->message, "os error") != NULL || strstr(error->message, "out of memory") != NULL) {
+        error->kind = AW_ERROR_MEMORY;
+    }
+}
+
 aw_memory *aw_wasmtime_memory_new(aw_store *store, const aw_memorytype *type, aw_error *error)
 {
+    if (type->shared && (store->engine->capabilities & AW_CAP(THREADS)) == 0) {
+        aw_error_set(error, AW_ERROR_UNSUPPORTED, "shared memories need threads, which this engine has switched off");
+        error->capability = AW_CAP(THREADS);
+        return NULL;
+    }
     wasm_memorytype_t *told;
     wasmtime_error_t *failure = wt.wasmtime_memorytype_new(type->limits.min, type->limits.has_max, type->limits.max,
                                                            type->limits.is64, type->shared, 16, &told);
@@ -27,7 +41,7 @@ aw_memory *aw_wasmtime_memory_new(aw_store *store, const aw_memorytype *type, aw
                            : wt.wasmtime_memory_new(store->context, told, &memory->memory);
     wt.wasm_memorytype_delete(told);
     if (failure != NULL) {
-        wt_error_take(error, AW_ERROR_LIMIT, failure);
+        new_failed(error, failure);
         free(memory);
         return NULL;
     }
@@ -70,7 +84,24 @@ int aw_wasmtime_memory_grow(aw_memory *memory, uint64_t delta, uint64_t *previou
     wasmtime_error_t *failure = memory->shared != NULL
                                     ? wt.wasmtime_sharedmemory_grow(memory->shared, delta, previous)
                                     : wt.wasmtime_memory_grow(memory->store->context, &memory->memory, delta, previous);
-    return failure != NULL ? wt_error_take(error, AW_ERROR_LIMIT, failure) : 0;
+    if (failure == NULL) {
+        return 0;
+    }
+    // It says only that it failed. Where neither the maximum nor the store's limit was in the way, there was no memory.
+    aw_memorytype type;
+    uint8_t *base;
+    size_t bytes;
+    aw_wasmtime_memory_type(memory, &type);
+    aw_wasmtime_memory_data(memory, &base, &bytes);
+    uint64_t maximum = type.limits.is64 ? UINT64_C(1) << 48 : UINT64_C(1) << 16;
+    if (type.limits.has_max && type.limits.max < maximum) {
+        maximum = type.limits.max;
+    }
+    if (memory->shared == NULL && memory->store->memory_limit >> 16 < maximum) {
+        maximum = memory->store->memory_limit >> 16;
+    }
+    bool fits = bytes >> 16 <= maximum && delta <= maximum - (bytes >> 16);
+    return wt_error_take(error, fits ? AW_ERROR_MEMORY : AW_ERROR_LIMIT, failure);
 }
 
 // --- table ---------------------------------------------------------------------------------------------------------------------------------------
@@ -108,7 +139,7 @@ aw_table *aw_wasmtime_table_new(aw_store *store, const aw_tabletype *type, const
     wt.wasmtime_val_unroot(&val);
     wt.wasm_tabletype_delete(told);
     if (failure != NULL) {
-        wt_error_take(error, AW_ERROR_LIMIT, failure);
+        new_failed(error, failure);
         free(table);
         return NULL;
     }

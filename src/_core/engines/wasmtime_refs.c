@@ -11,7 +11,9 @@
 static void externref_finalize(void *data)
 {
     externref_data *box = data;
-    box->store->host.foreign_drop(box->store->host.data, box->foreign);
+    if (box->counted) {
+        box->store->host.foreign_drop(box->store->host.data, box->foreign);
+    }
     free(box);
 }
 
@@ -23,10 +25,10 @@ int aw_wasmtime_externref_new(aw_store *store, aw_foreign *foreign, aw_ref *out,
     }
     *box = (externref_data){.store = store, .foreign = foreign};
     if (!wt.wasmtime_externref_new(store->context, box, externref_finalize, (wasmtime_externref_t *)out)) {
-        // The library has dropped the box, and with it the count: take it back by keeping the caller's. (It calls the finalizer.)
-        foreign->token = 0;
-        return aw_error_set(error, AW_ERROR_MEMORY, "out of memory for an externref");
+        // The library has finalized the box already.
+        return aw_error_set(error, AW_ERROR_MEMORY, "no room for another externref: the store's heap has reached its limit");
     }
+    box->counted = true;
     return 0;
 }
 
