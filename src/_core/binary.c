@@ -46,9 +46,9 @@ const char *binary_section_name(uint8_t id)
 // A part of the module that is being read. After a failure `error` is filled and everything read is zero; loops end
 // by asking `failed`.
 typedef struct reader {
-    const uint8_t *start;    // of the module, for offsets in messages
+    const uint8_t *start;  // of the module, for offsets in messages
     const uint8_t *at, *end;
-    const char *what;        // the section, for messages
+    const char *what;  // the section, for messages
     bool failed;
     aw_error *error;
 } reader;
@@ -267,12 +267,12 @@ static aw_valtype read_valtype(reader *self, const binary_type *types, uint32_t 
 // What the type section holds is read twice: first to learn how many types there are and of which form each is (a type may
 // refer to later ones of its group), then to write the function types down.
 typedef struct type_reading {
-    binary_type *types;      // second reading: where to, and what the first one found
-    uint32_t type_count;     // first reading: how many so far; second: all
-    uint32_t next;           // second reading: the type to write
-    aw_valtype *valtypes;    // second reading
-    size_t valtype_count;    // so far
-    uint8_t *forms;          // first reading: aw_heaptype of each type
+    binary_type *types;    // second reading: where to, and what the first one found
+    uint32_t type_count;   // first reading: how many so far; second: all
+    uint32_t next;         // second reading: the type to write
+    aw_valtype *valtypes;  // second reading
+    size_t valtype_count;  // so far
+    uint8_t *forms;        // first reading: aw_heaptype of each type
     size_t form_capacity;
 } type_reading;
 

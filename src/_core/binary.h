@@ -17,7 +17,7 @@ typedef struct binary_name {  // valid UTF-8; points into the module
 } binary_name;
 
 typedef struct binary_type {
-    aw_heaptype form;  // FUNC, STRUCT or ARRAY
+    aw_heaptype form;      // FUNC, STRUCT or ARRAY
     aw_functype functype;  // of a FUNC; points into the outline
 } binary_type;
 
@@ -44,9 +44,9 @@ typedef struct binary_export {
 
 typedef struct binary_section {
     uint8_t id;
-    binary_name name;  // of a custom section
-    size_t start;  // where the section begins, with its id
-    size_t offset, size;  // its contents
+    binary_name name;               // of a custom section
+    size_t start;                   // where the section begins, with its id
+    size_t offset, size;            // its contents
     size_t data_offset, data_size;  // of a custom section: what follows its name; otherwise as offset and size
 } binary_section;
 

@@ -129,7 +129,8 @@ static PyObject *Caller_get_store(PyObject *object, void *Py_UNUSED(closure))
 
 static PyObject *Caller_repr(PyObject *object)
 {
-    return PyUnicode_FromString(caller_cast(object)->handle != NULL ? "<anywasm.Caller>" : "<anywasm.Caller: call ended>");
+    return PyUnicode_FromString(caller_cast(object)->handle != NULL ? "<anywasm.Caller>"
+                                                                    : "<anywasm.Caller: call ended>");
 }
 
 PyDoc_STRVAR(Caller_doc,
@@ -149,15 +150,9 @@ static PyGetSetDef Caller_getset[] = {
 };
 
 static PyType_Slot Caller_slots[] = {
-    {Py_tp_doc, (void *)Caller_doc},
-    {Py_tp_traverse, Caller_traverse},
-    {Py_tp_clear, Caller_clear},
-    {Py_tp_dealloc, Caller_dealloc},
-    {Py_tp_repr, Caller_repr},
-    {Py_mp_subscript, Caller_subscript},
-    {Py_tp_methods, Caller_methods},
-    {Py_tp_getset, Caller_getset},
-    {0, NULL},
+    {Py_tp_doc, (void *)Caller_doc}, {Py_tp_traverse, Caller_traverse}, {Py_tp_clear, Caller_clear},
+    {Py_tp_dealloc, Caller_dealloc}, {Py_tp_repr, Caller_repr},         {Py_mp_subscript, Caller_subscript},
+    {Py_tp_methods, Caller_methods}, {Py_tp_getset, Caller_getset},     {0, NULL},
 };
 
 PyType_Spec Caller_spec = {

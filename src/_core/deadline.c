@@ -12,9 +12,9 @@
 
 typedef struct deadline {
     const aw_engine_api *api;
-    aw_store *store;       // borrowed: disarmed before it goes
-    struct timespec when;  // CLOCK_MONOTONIC
-    struct deadline *next; // later ones
+    aw_store *store;        // borrowed: disarmed before it goes
+    struct timespec when;   // CLOCK_MONOTONIC
+    struct deadline *next;  // later ones
 } deadline;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

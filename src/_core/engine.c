@@ -464,14 +464,14 @@ static PyObject *settings_dict(const aw_config *config)
         Py_XDECREF(stack);
         return NULL;
     }
-    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N}",  //
-                         "fuel", config->fuel ? Py_True : Py_False,  //
-                         "interruptible", config->interruptible ? Py_True : Py_False,  //
-                         "debug_info", config->debug_info ? Py_True : Py_False,  //
-                         "optimize", optimize_names[config->optimize],  //
+    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N}",                                             //
+                         "fuel", config->fuel ? Py_True : Py_False,                                       //
+                         "interruptible", config->interruptible ? Py_True : Py_False,                     //
+                         "debug_info", config->debug_info ? Py_True : Py_False,                           //
+                         "optimize", optimize_names[config->optimize],                                    //
                          "parallel_compilation", config->parallel_compilation == 1 ? Py_False : Py_True,  //
-                         "nan_canonicalization", config->nan_canonicalization ? Py_True : Py_False,  //
-                         "max_wasm_stack", stack,  //
+                         "nan_canonicalization", config->nan_canonicalization ? Py_True : Py_False,       //
+                         "max_wasm_stack", stack,                                                         //
                          "disable", disable);
 }
 

@@ -10,8 +10,8 @@ typedef struct {
     aw_engine *handle;      // owned
     uint64_t capabilities;  // of this engine as configured
     aw_config config;
-    const char *version;    // lives as long as the process
-    PyObject *library;      // owned bytes: where the engine's library lies, or NULL
+    const char *version;  // lives as long as the process
+    PyObject *library;    // owned bytes: where the engine's library lies, or NULL
     PyObject *weakrefs;
 } EngineObject;
 

@@ -18,20 +18,20 @@
 PyDoc_STRVAR(WasmError_doc, "Base of every error that anywasm defines.");
 PyDoc_STRVAR(CompileError_doc, "The module is malformed or invalid, or its text cannot be parsed.");
 PyDoc_STRVAR(LinkError_doc, "Imports are missing or do not fit. The message names every one of them.");
-PyDoc_STRVAR(Trap_doc,
-             "Execution stopped by a trap (specification, section 4.4).\n\n"
-             "code: str, the specification's words for what happened, such as 'integer divide by zero'.\n"
-             "frames: tuple of Frame, the innermost first.\n\n"
-             "Guests are not made for going on after a trap: their own data may be half changed.");
+PyDoc_STRVAR(Trap_doc, "Execution stopped by a trap (specification, section 4.4).\n\n"
+                       "code: str, the specification's words for what happened, such as 'integer divide by zero'.\n"
+                       "frames: tuple of Frame, the innermost first.\n\n"
+                       "Guests are not made for going on after a trap: their own data may be half changed.");
 PyDoc_STRVAR(Exit_doc, "The program ended itself through WASI's proc_exit. code: int, its exit status.");
 PyDoc_STRVAR(LimitError_doc, "A limit of the store was hit: fuel, time, memory, tables or instances.");
 PyDoc_STRVAR(UnsupportedError_doc, "The engine lacks what was asked for; the message names one that has it.");
-PyDoc_STRVAR(WasmException_doc,
-             "WasmException(tag, *payload)\n--\n\n"
-             "A WebAssembly exception that no Wasm function caught. Raised in a host function, it is thrown into the Wasm\n"
-             "code that called it.\n\n"
-             "tag: Tag, what was thrown.\n"
-             "payload: tuple of the values that it carries.");
+PyDoc_STRVAR(
+    WasmException_doc,
+    "WasmException(tag, *payload)\n--\n\n"
+    "A WebAssembly exception that no Wasm function caught. Raised in a host function, it is thrown into the Wasm\n"
+    "code that called it.\n\n"
+    "tag: Tag, what was thrown.\n"
+    "payload: tuple of the values that it carries.");
 
 static PyObject *WasmException_get_tag(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -109,10 +109,7 @@ typedef struct {
     const char *doc;
 } error_class;
 
-#define ERROR_CLASS(name)                                            \
-    {                                                                \
-        offsetof(core_state, name), "anywasm." #name, name##_doc     \
-    }
+#define ERROR_CLASS(name) {offsetof(core_state, name), "anywasm." #name, name##_doc}
 
 static const error_class error_classes[] = {
     ERROR_CLASS(CompileError), ERROR_CLASS(LinkError),  ERROR_CLASS(Trap),
@@ -176,7 +173,8 @@ static PyObject *text_or_none(const char *text)
 // (file, line) of a frame whose module has debug information, else None: new reference. Failing to find out is no failure.
 static PyObject *frame_source(PyObject *module, const aw_frame *frame)
 {
-    PyObject *dwarf = module != NULL && frame->module_offset != UINT64_MAX ? PyImport_ImportModule("anywasm._dwarf") : NULL;
+    PyObject *dwarf = module != NULL && frame->module_offset != UINT64_MAX ? PyImport_ImportModule("anywasm._dwarf")
+                                                                           : NULL;
     PyObject *source = dwarf != NULL ? PyObject_CallMethod(dwarf, "locate", "OK", module,
                                                            (unsigned long long)frame->module_offset)
                                      : NULL;
@@ -299,8 +297,7 @@ static void traceback_add(PyObject *frames)
         int number = PyLong_Check(line) ? (int)PyLong_AsLong(line) : 0;
         PyErr_Clear();
         PyCodeObject *code = PyCode_NewEmpty(source_text != NULL ? source_text : file, name, number);
-        PyFrameObject *python_frame =
-            code != NULL ? PyFrame_New(PyThreadState_Get(), code, globals, NULL) : NULL;
+        PyFrameObject *python_frame = code != NULL ? PyFrame_New(PyThreadState_Get(), code, globals, NULL) : NULL;
         PyErr_Clear();
         if (python_frame != NULL) {
             aw_put_exception(pending);

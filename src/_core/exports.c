@@ -167,7 +167,8 @@ static PyObject *Exports_getattro(PyObject *object, PyObject *name)
 
 static int Exports_setattro(PyObject *Py_UNUSED(object), PyObject *name, PyObject *Py_UNUSED(value))
 {
-    PyErr_Format(PyExc_AttributeError, "cannot set %R: exports are read-only (a global's value is set by its .value)", name);
+    PyErr_Format(PyExc_AttributeError, "cannot set %R: exports are read-only (a global's value is set by its .value)",
+                 name);
     return -1;
 }
 
@@ -283,11 +284,12 @@ static PyObject *Exports_repr(PyObject *object)
 
 // --- tables -----------------------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(Exports_doc,
-             "What an instance exports: a mapping from names to objects, whose items are attributes, too.\n\n"
-             "instance.exports.add(1, 2) and instance.exports['add'](1, 2) are the same. An export whose name is one of\n"
-             "the mapping's methods (get, items, keys, values) is had by its key alone.\n"
-             "Specification, section 4.2.11.");
+PyDoc_STRVAR(
+    Exports_doc,
+    "What an instance exports: a mapping from names to objects, whose items are attributes, too.\n\n"
+    "instance.exports.add(1, 2) and instance.exports['add'](1, 2) are the same. An export whose name is one of\n"
+    "the mapping's methods (get, items, keys, values) is had by its key alone.\n"
+    "Specification, section 4.2.11.");
 
 static PyMethodDef Exports_methods[] = {
     {"get", (PyCFunction)(void (*)(void))Exports_get, METH_FASTCALL, Exports_get_doc},
@@ -305,20 +307,13 @@ static PyMemberDef Exports_members[] = {
 };
 
 static PyType_Slot Exports_slots[] = {
-    {Py_tp_doc, (void *)Exports_doc},
-    {Py_tp_traverse, Exports_traverse},
-    {Py_tp_clear, Exports_clear},
-    {Py_tp_dealloc, Exports_dealloc},
-    {Py_tp_getattro, Exports_getattro},
-    {Py_tp_setattro, Exports_setattro},
-    {Py_tp_repr, Exports_repr},
-    {Py_tp_iter, Exports_iter},
-    {Py_mp_subscript, Exports_subscript},
-    {Py_mp_length, Exports_length},
-    {Py_sq_contains, Exports_contains},
-    {Py_tp_methods, Exports_methods},
-    {Py_tp_members, Exports_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Exports_doc},     {Py_tp_traverse, Exports_traverse},
+    {Py_tp_clear, Exports_clear},         {Py_tp_dealloc, Exports_dealloc},
+    {Py_tp_getattro, Exports_getattro},   {Py_tp_setattro, Exports_setattro},
+    {Py_tp_repr, Exports_repr},           {Py_tp_iter, Exports_iter},
+    {Py_mp_subscript, Exports_subscript}, {Py_mp_length, Exports_length},
+    {Py_sq_contains, Exports_contains},   {Py_tp_methods, Exports_methods},
+    {Py_tp_members, Exports_members},     {0, NULL},
 };
 
 PyType_Spec Exports_spec = {

@@ -14,7 +14,7 @@ typedef struct {
     StoreObject *store;  // owned: it lives there
     aw_extern item;      // the engine's name for it, freed by us
     PyObject *weakrefs;
-    Py_hash_t hash;      // 0 until someone asks: it has to stay the same when the store is closed
+    Py_hash_t hash;  // 0 until someone asks: it has to stay the same when the store is closed
 } ExternObject;
 
 // A Python object for an engine's handle. Takes the handle over, also when it fails. *type* (FuncType, …) and *name* are

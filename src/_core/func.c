@@ -167,8 +167,9 @@ static PyObject *func_call_general(FuncObject *self, PyObject *const *args, bool
         return PyErr_NoMemory();
     }
     PyObject *result = NULL;
-    if (store_check(store) == 0 && values_to_raw(store, type->type.parameters, args, type->type.parameter_count, values,
-                                                 self->name, "parameter", bits) == 0 &&
+    if (store_check(store) == 0 &&
+        values_to_raw(store, type->type.parameters, args, type->type.parameter_count, values, self->name, "parameter",
+                      bits) == 0 &&
         func_run(self, values, needed) == 0) {
         result = results_pack(store, type, values, bits);
     }
@@ -191,7 +192,8 @@ static PyObject *Func_vectorcall(PyObject *object, PyObject *const *args, size_t
 }
 
 // Numbers in both directions, and few of them: no roots, no allocation but the result.
-static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args, size_t nargsf, PyObject *keyword_names)
+static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args, size_t nargsf,
+                                         PyObject *keyword_names)
 {
     FuncObject *self = func_cast(object);
     const FuncTypeObject *type = self->type;
@@ -299,7 +301,8 @@ static bool host_throw(StoreObject *store, aw_raw *value)
     const aw_functype *functype = &((TagTypeObject *)type)->functype->type;
     Py_ssize_t count = PyTuple_GET_SIZE(args) - 1;
     if (count != (Py_ssize_t)functype->parameter_count) {
-        PyErr_Format(PyExc_TypeError, "WasmException: the tag takes %u values, got %zd", functype->parameter_count, count);
+        PyErr_Format(PyExc_TypeError, "WasmException: the tag takes %u values, got %zd", functype->parameter_count,
+                     count);
         goto done;
     }
     aw_raw *raws = PyMem_Malloc(((size_t)count + 1) * sizeof(*raws));
@@ -425,8 +428,8 @@ aw_func *func_new_host(StoreObject *store, PyObject *callable, FuncTypeObject *t
         return NULL;
     }
     aw_error error;
-    aw_func *func =
-        store->api->func_new(store->handle, &type->type, module, import_index, host_call, host, NULL, &error);
+    aw_func *func = store->api->func_new(store->handle, &type->type, module, import_index, host_call, host, NULL,
+                                         &error);
     if (func == NULL) {
         error_raise(store->state, NULL, &error);
     }
@@ -480,23 +483,26 @@ PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObjec
     self->name = own_name;
     self->calls_until_timed = 1;
     self->slow = true;  // until the first call has shown otherwise
-    self->checked = store->api->func_call_checked != NULL && self->type->has_references && has_concrete_parameters(self->type);
-    self->vectorcall = self->type->numbers_only && values_needed(self->type) <= VALUES_ON_STACK ? Func_vectorcall_numbers
-                                                                                                : Func_vectorcall;
+    self->checked = store->api->func_call_checked != NULL && self->type->has_references &&
+                    has_concrete_parameters(self->type);
+    self->vectorcall = self->type->numbers_only && values_needed(self->type) <= VALUES_ON_STACK
+                           ? Func_vectorcall_numbers
+                           : Func_vectorcall;
     return (PyObject *)self;
 }
 
-PyDoc_STRVAR(Func_doc,
-             "Func(callable, type, store, *, pass_caller=False, name=None)\n--\n\n"
-             "A function of a store's. Calling it with Python values calls it with WebAssembly's.\n\n"
-             "The constructor makes a host function, for modules to import, from a Python callable.\n\n"
-             "callable: called with one argument per parameter. It returns None for no result, the value for one, and a\n"
-             "  tuple or list for several. What it raises comes out of the call from Python that led to it.\n"
-             "type: FuncType.\n"
-             "store: Store, which keeps the callable alive.\n"
-             "pass_caller: give the callable a Caller first: the memory and the exports of the calling instance.\n"
-             "name: str, for messages; by default the callable's.\n\n"
-             "Specification, sections 4.2.6 and 4.6.10.");
+PyDoc_STRVAR(
+    Func_doc,
+    "Func(callable, type, store, *, pass_caller=False, name=None)\n--\n\n"
+    "A function of a store's. Calling it with Python values calls it with WebAssembly's.\n\n"
+    "The constructor makes a host function, for modules to import, from a Python callable.\n\n"
+    "callable: called with one argument per parameter. It returns None for no result, the value for one, and a\n"
+    "  tuple or list for several. What it raises comes out of the call from Python that led to it.\n"
+    "type: FuncType.\n"
+    "store: Store, which keeps the callable alive.\n"
+    "pass_caller: give the callable a Caller first: the memory and the exports of the calling instance.\n"
+    "name: str, for messages; by default the callable's.\n\n"
+    "Specification, sections 4.2.6 and 4.6.10.");
 
 static PyObject *Func_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -513,7 +519,8 @@ static PyObject *Func_new(PyTypeObject *type, PyObject *args, PyObject *keywords
                             Py_TYPE(callable)->tp_name);
     }
     if (Py_TYPE(functype) != state->FuncType) {
-        return PyErr_Format(PyExc_TypeError, "Func(): type: expected a FuncType, got %.200s", Py_TYPE(functype)->tp_name);
+        return PyErr_Format(PyExc_TypeError, "Func(): type: expected a FuncType, got %.200s",
+                            Py_TYPE(functype)->tp_name);
     }
     if (Py_TYPE(store_object) != state->Store) {
         return PyErr_Format(PyExc_TypeError, "Func(): store: expected a Store, got %.200s",
@@ -526,7 +533,8 @@ static PyObject *Func_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     PyObject *own_name = NULL;
     if (name != Py_None) {
         if (!PyUnicode_Check(name)) {
-            return PyErr_Format(PyExc_TypeError, "Func(): name: expected str or None, got %.200s", Py_TYPE(name)->tp_name);
+            return PyErr_Format(PyExc_TypeError, "Func(): name: expected str or None, got %.200s",
+                                Py_TYPE(name)->tp_name);
         }
         own_name = Py_NewRef(name);
     }
@@ -541,9 +549,9 @@ static PyObject *Func_new(PyTypeObject *type, PyObject *args, PyObject *keywords
             }
         }
     }
-    aw_func *handle = store_check(store) < 0 ? NULL
-                                             : func_new_host(store, callable, (FuncTypeObject *)functype, own_name,
-                                                             pass_caller, NULL, 0);
+    aw_func *handle = store_check(store) < 0
+                          ? NULL
+                          : func_new_host(store, callable, (FuncTypeObject *)functype, own_name, pass_caller, NULL, 0);
     PyObject *self = handle != NULL ? func_wrap(store, handle, functype, own_name) : NULL;
     Py_DECREF(own_name);
     return self;
@@ -584,12 +592,13 @@ static void Func_dealloc(PyObject *object)
 
 // --- methods and properties -----------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(Func_call_bits_doc,
-             "call_bits($self, /, *bits)\n--\n\n"
-             "Call with bit patterns instead of numbers, and return bit patterns.\n\n"
-             "An i32 or f32 is an int from 0 to 2**32-1, an i64 or f64 one to 2**64-1, a v128 one to 2**128-1 whose lowest\n"
-             "bits are lane 0; references are as in an ordinary call. So the payload of a NaN gets through as it is, which a\n"
-             "Python float cannot promise for an f32. Returns None, an int, or a tuple.");
+PyDoc_STRVAR(
+    Func_call_bits_doc,
+    "call_bits($self, /, *bits)\n--\n\n"
+    "Call with bit patterns instead of numbers, and return bit patterns.\n\n"
+    "An i32 or f32 is an int from 0 to 2**32-1, an i64 or f64 one to 2**64-1, a v128 one to 2**128-1 whose lowest\n"
+    "bits are lane 0; references are as in an ordinary call. So the payload of a NaN gets through as it is, which a\n"
+    "Python float cannot promise for an f32. Returns None, an int, or a tuple.");
 
 static PyObject *Func_call_bits(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {

@@ -30,9 +30,9 @@ typedef struct resolution {
     ModuleObject *module;
     PyObject *imports;   // borrowed mapping or None
     PyObject *problems;  // owned list of (ImportType, object or None, type or None), NULL while there is none
-    PyObject *kept;      // owned list: what was looked up lives until the engine has seen it; a mapping may make it anew
+    PyObject *kept;  // owned list: what was looked up lives until the engine has seen it; a mapping may make it anew
     aw_extern *items;
-    bool *owned;         // the item is a name of our own, to be deleted
+    bool *owned;  // the item is a name of our own, to be deleted
 } resolution;
 
 static int resolution_problem(resolution *self, PyObject *import, PyObject *given, PyObject *given_type)
@@ -40,7 +40,8 @@ static int resolution_problem(resolution *self, PyObject *import, PyObject *give
     if (self->problems == NULL && (self->problems = PyList_New(0)) == NULL) {
         return -1;
     }
-    PyObject *problem = PyTuple_Pack(3, import, given != NULL ? given : Py_None, given_type != NULL ? given_type : Py_None);
+    PyObject *problem = PyTuple_Pack(3, import, given != NULL ? given : Py_None,
+                                     given_type != NULL ? given_type : Py_None);
     int status = problem != NULL ? PyList_Append(self->problems, problem) : -1;
     Py_XDECREF(problem);
     return status;
@@ -70,8 +71,8 @@ static int import_lookup(resolution *self, ImportTypeObject *import, PyObject **
         Py_SETREF(namespace, Py_NewRef(instance_cast(namespace)->exports));
     }
     if (!PyMapping_Check(namespace)) {
-        PyErr_Format(PyExc_TypeError, "imports[%R]: expected a mapping of names or an Instance, got %.200s", import->module,
-                     Py_TYPE(namespace)->tp_name);
+        PyErr_Format(PyExc_TypeError, "imports[%R]: expected a mapping of names or an Instance, got %.200s",
+                     import->module, Py_TYPE(namespace)->tp_name);
         Py_DECREF(namespace);
         return -1;
     }
@@ -117,7 +118,8 @@ static int import_wasi(resolution *self, ImportTypeObject *import, Py_ssize_t in
     }
     Py_DECREF(given);
     aw_error error;
-    aw_func *handle = store->api->func_new(store->handle, type, NULL, 0, function, wasihost_env(store->wasi), NULL, &error);
+    aw_func *handle = store->api->func_new(store->handle, type, NULL, 0, function, wasihost_env(store->wasi), NULL,
+                                           &error);
     if (handle == NULL) {
         error_raise(store->state, NULL, &error);
         return -1;
@@ -129,7 +131,8 @@ static int import_wasi(resolution *self, ImportTypeObject *import, Py_ssize_t in
 }
 
 // An object of one of the five kinds: does it fit? 0 or -1; a mismatch is a problem, no failure.
-static int import_extern(resolution *self, ImportTypeObject *import, PyObject *object, aw_externkind kind, Py_ssize_t index)
+static int import_extern(resolution *self, ImportTypeObject *import, PyObject *object, aw_externkind kind,
+                         Py_ssize_t index)
 {
     ExternObject *item = (ExternObject *)object;
     PyObject *what = PyUnicode_FromFormat("import %R.%R", import->module, import->name);
@@ -238,18 +241,19 @@ static void resolution_raise(resolution *self)
 
 // --- birth and death ---------------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(Instance_doc,
-             "Instance(module, imports=None, store=None)\n--\n\n"
-             "A module brought to life: its imports resolved, its start function run.\n\n"
-             "module: Module.\n"
-             "imports: a mapping {module: {name: object}}; an object is a Func, Memory, Table, Global or Tag of the same\n"
-             "  store, or for a function any callable, which takes its type from the module's import. In place of\n"
-             "  {name: object} an Instance gives its exports. What is missing from wasi_snapshot_preview1 comes from\n"
-             "  the store's wasi.\n"
-             "store: Store; None makes a new one of the module's engine.\n\n"
-             "Raises LinkError, which names every import that is missing or does not fit; Trap and whatever host functions\n"
-             "raise if the start function does; LimitError for the store's limits; ValueError for objects of another store.\n"
-             "The instance lives as long as its store. Specification, sections 4.7.2 and 4.7.3.");
+PyDoc_STRVAR(
+    Instance_doc,
+    "Instance(module, imports=None, store=None)\n--\n\n"
+    "A module brought to life: its imports resolved, its start function run.\n\n"
+    "module: Module.\n"
+    "imports: a mapping {module: {name: object}}; an object is a Func, Memory, Table, Global or Tag of the same\n"
+    "  store, or for a function any callable, which takes its type from the module's import. In place of\n"
+    "  {name: object} an Instance gives its exports. What is missing from wasi_snapshot_preview1 comes from\n"
+    "  the store's wasi.\n"
+    "store: Store; None makes a new one of the module's engine.\n\n"
+    "Raises LinkError, which names every import that is missing or does not fit; Trap and whatever host functions\n"
+    "raise if the start function does; LimitError for the store's limits; ValueError for objects of another store.\n"
+    "The instance lives as long as its store. Specification, sections 4.7.2 and 4.7.3.");
 
 static StoreObject *instance_store(core_state *state, ModuleObject *module, PyObject *object)
 {
@@ -257,7 +261,8 @@ static StoreObject *instance_store(core_state *state, ModuleObject *module, PyOb
         return (StoreObject *)PyObject_CallOneArg((PyObject *)state->Store, (PyObject *)module->engine);
     }
     if (Py_TYPE(object) != state->Store) {
-        PyErr_Format(PyExc_TypeError, "Instance(): store: expected a Store or None, got %.200s", Py_TYPE(object)->tp_name);
+        PyErr_Format(PyExc_TypeError, "Instance(): store: expected a Store or None, got %.200s",
+                     Py_TYPE(object)->tp_name);
         return NULL;
     }
     StoreObject *store = (StoreObject *)object;
@@ -265,10 +270,11 @@ static StoreObject *instance_store(core_state *state, ModuleObject *module, PyOb
         return NULL;
     }
     if (store->engine != module->engine) {
-        PyErr_Format(PyExc_ValueError,
-                     "Instance(): the module was compiled by another engine object (%s) than the store's (%s): make both "
-                     "with the same Engine",
-                     module->engine->api->name, store->engine->api->name);
+        PyErr_Format(
+            PyExc_ValueError,
+            "Instance(): the module was compiled by another engine object (%s) than the store's (%s): make both "
+            "with the same Engine",
+            module->engine->api->name, store->engine->api->name);
         return NULL;
     }
     return (StoreObject *)Py_NewRef(object);
@@ -337,9 +343,10 @@ static PyObject *Instance_new(PyTypeObject *type, PyObject *args, PyObject *keyw
                             "Instance(): module: expected a Module, got %.200s (anywasm.load takes a path or bytes)",
                             Py_TYPE(module)->tp_name);
     }
-    if (imports != Py_None && (!PyMapping_Check(imports) || PyUnicode_Check(imports) || PyList_Check(imports) ||
-                               PyTuple_Check(imports))) {
-        return PyErr_Format(PyExc_TypeError, "Instance(): imports: expected a mapping {module: {name: object}}, got %.200s",
+    if (imports != Py_None &&
+        (!PyMapping_Check(imports) || PyUnicode_Check(imports) || PyList_Check(imports) || PyTuple_Check(imports))) {
+        return PyErr_Format(PyExc_TypeError,
+                            "Instance(): imports: expected a mapping {module: {name: object}}, got %.200s",
                             Py_TYPE(imports)->tp_name);
     }
     StoreObject *store = instance_store(state, (ModuleObject *)module, store_object);
@@ -430,15 +437,9 @@ static PyMemberDef Instance_members[] = {
 };
 
 static PyType_Slot Instance_slots[] = {
-    {Py_tp_doc, (void *)Instance_doc},
-    {Py_tp_new, Instance_new},
-    {Py_tp_traverse, Instance_traverse},
-    {Py_tp_clear, Instance_clear},
-    {Py_tp_dealloc, Instance_dealloc},
-    {Py_tp_repr, Instance_repr},
-    {Py_tp_getset, Instance_getset},
-    {Py_tp_members, Instance_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Instance_doc}, {Py_tp_new, Instance_new},         {Py_tp_traverse, Instance_traverse},
+    {Py_tp_clear, Instance_clear},     {Py_tp_dealloc, Instance_dealloc}, {Py_tp_repr, Instance_repr},
+    {Py_tp_getset, Instance_getset},   {Py_tp_members, Instance_members}, {0, NULL},
 };
 
 PyType_Spec Instance_spec = {

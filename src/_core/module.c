@@ -40,7 +40,8 @@ static PyStructSequence_Field frame_fields[] = {
 
 static PyStructSequence_Desc frame_desc = {
     .name = "anywasm.Frame",
-    .doc = "A frame of a WebAssembly backtrace: (module_name, function_name, function_index, module_offset, file, line).",
+    .doc =
+        "A frame of a WebAssembly backtrace: (module_name, function_name, function_index, module_offset, file, line).",
     .fields = frame_fields,
     .n_in_sequence = 6,
 };
@@ -48,10 +49,10 @@ static PyStructSequence_Desc frame_desc = {
 static int module_exec(PyObject *module)
 {
     core_state *state = module_state(module);
-#define X(name)                                                                                  \
-    state->name = (PyTypeObject *)PyType_FromModuleAndSpec(module, &name##_spec, NULL);          \
-    if (state->name == NULL || PyModule_AddType(module, state->name) < 0) {                      \
-        return -1;                                                                               \
+#define X(name)                                                                         \
+    state->name = (PyTypeObject *)PyType_FromModuleAndSpec(module, &name##_spec, NULL); \
+    if (state->name == NULL || PyModule_AddType(module, state->name) < 0) {             \
+        return -1;                                                                      \
     }
     CORE_TYPES(X)
 #undef X
@@ -62,10 +63,10 @@ static int module_exec(PyObject *module)
     if (errors_create(module, state) < 0) {
         return -1;
     }
-#define X(name)                                                   \
-    state->str_##name = PyUnicode_InternFromString(#name);        \
-    if (state->str_##name == NULL) {                              \
-        return -1;                                                \
+#define X(name)                                            \
+    state->str_##name = PyUnicode_InternFromString(#name); \
+    if (state->str_##name == NULL) {                       \
+        return -1;                                         \
     }
     CORE_STRINGS(X)
 #undef X

@@ -32,7 +32,7 @@ static const uint8_t wasm_header[8] = {0x00, 'a', 's', 'm', 0x01, 0x00, 0x00, 0x
 static const uint8_t compiled_magic[8] = {0x89, 'A', 'W', 'C', '\r', '\n', 0x1A, '\n'};
 
 typedef struct source {
-    PyObject *bytes;  // owned bytes: the module in binary, or compiled
+    PyObject *bytes;   // owned bytes: the module in binary, or compiled
     PyObject *origin;  // owned str: the path, or NULL
     bool compiled;
 } source;

@@ -8,14 +8,14 @@
 
 typedef struct {
     PyObject_HEAD
-    EngineObject *engine;   // owned
-    aw_module *handle;      // owned
-    PyObject *imports;      // owned tuple of ImportType, in the module's order
-    PyObject *exports;      // owned tuple of ExportType, in the module's order
-    PyObject *export_index; // owned dict: name -> ExportType
-    PyObject *binary;       // owned bytes: the module, or the skeleton of a deserialized one
+    EngineObject *engine;    // owned
+    aw_module *handle;       // owned
+    PyObject *imports;       // owned tuple of ImportType, in the module's order
+    PyObject *exports;       // owned tuple of ExportType, in the module's order
+    PyObject *export_index;  // owned dict: name -> ExportType
+    PyObject *binary;        // owned bytes: the module, or the skeleton of a deserialized one
     bool is_skeleton;
-    binary_names *names;    // owned, malloc: what the name section holds, once someone asked; points into `binary`
+    binary_names *names;  // owned, malloc: what the name section holds, once someone asked; points into `binary`
     PyObject *weakrefs;
 } ModuleObject;
 

@@ -26,8 +26,9 @@ int store_check_slow(StoreObject *self)
         PyErr_SetString(PyExc_ValueError, "the store is closed");
     }
     else {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the store is in use by another thread: one thread at a time may use a store and what lives in it");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "the store is in use by another thread: one thread at a time may use a store and what lives in it");
     }
     return -1;
 }
@@ -252,21 +253,22 @@ PyObject *store_module_of(StoreObject *self, const aw_instance *handle)
 
 // --- birth and death ----------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(Store_doc,
-             "Store(engine=None, *, wasi=None, memory=None, table_elements=None, instances=None, tables=None,\n"
-             "      memories=None, fuel=None, timeout=None)\n--\n\n"
-             "One isolated world: instances and what they share live in one.\n\n"
-             "engine: Engine; None is the default engine.\n"
-             "wasi: a Wasi, for modules that import wasi_snapshot_preview1.\n"
-             "memory: int, bytes that each memory may have at most.\n"
-             "table_elements: int, elements that each table may have at most.\n"
-             "instances, tables, memories: int, how many of them there may be.\n"
-             "fuel: int, the budget of instructions; needs Engine(fuel=True).\n"
-             "timeout: float, seconds that a call from Python may take; needs Engine(interruptible=True).\n\n"
-             "None is no limit. A limit that is hit raises LimitError, or makes the guest's memory.grow and table.grow\n"
-             "return -1. One thread at a time may use a store and what lives in it; another gets RuntimeError.\n"
-             "A store is closed by close(), by leaving its with block, or when nothing refers to it any more.\n"
-             "Specification, section 4.2.3.");
+PyDoc_STRVAR(
+    Store_doc,
+    "Store(engine=None, *, wasi=None, memory=None, table_elements=None, instances=None, tables=None,\n"
+    "      memories=None, fuel=None, timeout=None)\n--\n\n"
+    "One isolated world: instances and what they share live in one.\n\n"
+    "engine: Engine; None is the default engine.\n"
+    "wasi: a Wasi, for modules that import wasi_snapshot_preview1.\n"
+    "memory: int, bytes that each memory may have at most.\n"
+    "table_elements: int, elements that each table may have at most.\n"
+    "instances, tables, memories: int, how many of them there may be.\n"
+    "fuel: int, the budget of instructions; needs Engine(fuel=True).\n"
+    "timeout: float, seconds that a call from Python may take; needs Engine(interruptible=True).\n\n"
+    "None is no limit. A limit that is hit raises LimitError, or makes the guest's memory.grow and table.grow\n"
+    "return -1. One thread at a time may use a store and what lives in it; another gets RuntimeError.\n"
+    "A store is closed by close(), by leaving its with block, or when nothing refers to it any more.\n"
+    "Specification, section 4.2.3.");
 
 static int limit_convert(PyObject *object, const char *name, uint64_t *out)
 {
@@ -345,8 +347,8 @@ static int store_poll(void *data)
 
 static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"engine", "wasi", "memory", "table_elements", "instances",
-                            "tables", "memories", "fuel", "timeout", NULL};
+    static char *names[] = {"engine", "wasi",     "memory", "table_elements", "instances",
+                            "tables", "memories", "fuel",   "timeout",        NULL};
     PyObject *engine = Py_None, *wasi = Py_None, *memory = Py_None, *table_elements = Py_None, *instances = Py_None,
              *tables = Py_None, *memories = Py_None, *fuel = Py_None, *timeout = Py_None;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$OOOOOOOO:Store", names, &engine, &wasi, &memory,
@@ -570,11 +572,10 @@ static PyObject *Store_gc(PyObject *object, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(Store_interrupt_doc,
-             "interrupt($self, /)\n--\n\n"
-             "Stop the call that runs in the store, or the next one: it raises LimitError.\n\n"
-             "May be called from any thread. Raises ValueError unless the engine was made with\n"
-             "Engine(interruptible=True).");
+PyDoc_STRVAR(Store_interrupt_doc, "interrupt($self, /)\n--\n\n"
+                                  "Stop the call that runs in the store, or the next one: it raises LimitError.\n\n"
+                                  "May be called from any thread. Raises ValueError unless the engine was made with\n"
+                                  "Engine(interruptible=True).");
 
 static PyObject *Store_interrupt(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -692,16 +693,11 @@ static PyMemberDef Store_members[] = {
 };
 
 static PyType_Slot Store_slots[] = {
-    {Py_tp_doc, (void *)Store_doc},
-    {Py_tp_new, Store_new},
-    {Py_tp_traverse, Store_traverse},
-    {Py_tp_clear, Store_clear},
-    {Py_tp_dealloc, Store_dealloc},
-    {Py_tp_repr, Store_repr},
-    {Py_tp_methods, Store_methods},
-    {Py_tp_getset, Store_getset},
-    {Py_tp_members, Store_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Store_doc},   {Py_tp_new, Store_new},
+    {Py_tp_traverse, Store_traverse}, {Py_tp_clear, Store_clear},
+    {Py_tp_dealloc, Store_dealloc},   {Py_tp_repr, Store_repr},
+    {Py_tp_methods, Store_methods},   {Py_tp_getset, Store_getset},
+    {Py_tp_members, Store_members},   {0, NULL},
 };
 
 PyType_Spec Store_spec = {

@@ -10,12 +10,12 @@
 // object by its identity, so that one object is one box. Engines drop externrefs in the middle of their own work, with or
 // without the GIL: a drop only lists the box as dead, and the store frees it at the next safe point (store_sweep).
 typedef struct store_box {
-    aw_foreign foreign;         // first: the engine's view
-    Py_ssize_t count;           // externrefs that the engine holds
-    PyObject *object;           // owned
+    aw_foreign foreign;                 // first: the engine's view
+    Py_ssize_t count;                   // externrefs that the engine holds
+    PyObject *object;                   // owned
     struct store_box *previous, *next;  // all boxes of the store, for traverse
     struct store_box *next_dead;
-    bool dead;                  // is in the list of the dead
+    bool dead;  // is in the list of the dead
 } store_box;
 
 // A host function as the engine calls it; lives as long as the engine may call it, that is, as long as the store is open.
@@ -36,30 +36,30 @@ typedef struct store_instance {
 
 typedef struct StoreObject {
     PyObject_HEAD
-    core_state *state;          // borrowed from the type, at hand for the call path
+    core_state *state;  // borrowed from the type, at hand for the call path
     const aw_engine_api *api;
-    aw_store *handle;           // owned; NULL once closed
-    EngineObject *engine;       // owned
-    uint32_t depth;             // calls into the engine that are running, one inside the other
-    unsigned long thread;       // who runs them; meaningful while depth > 0
-    PyThreadState *released;    // the GIL is dropped: what to take it back with
-    PyObject *exception;        // owned: raised by a host function, on its way out
-    store_box *boxes;           // owned, all
-    store_box *dead;            // to be freed
-    size_t box_count;           // of `boxes`
+    aw_store *handle;                             // owned; NULL once closed
+    EngineObject *engine;                         // owned
+    uint32_t depth;                               // calls into the engine that are running, one inside the other
+    unsigned long thread;                         // who runs them; meaningful while depth > 0
+    PyThreadState *released;                      // the GIL is dropped: what to take it back with
+    PyObject *exception;                          // owned: raised by a host function, on its way out
+    store_box *boxes;                             // owned, all
+    store_box *dead;                              // to be freed
+    size_t box_count;                             // of `boxes`
     size_t externrefs_made, externrefs_until_gc;  // since the last collection, and when the next one is due
-    PyObject *box_index;        // owned dict: address of an object -> address of its box, as ints
-    host_function *host_functions;  // owned
-    store_instance *instances;  // owned array
+    PyObject *box_index;                          // owned dict: address of an object -> address of its box, as ints
+    host_function *host_functions;                // owned
+    store_instance *instances;                    // owned array
     Py_ssize_t instance_count, instance_capacity;
-    PyObject *wasi;             // owned WasiHost or NULL
-    Py_ssize_t views;           // buffers of its memories that are out
-    double timeout;             // seconds for an outermost call, or 0
-    double deadline;            // of the one that runs, on the monotonic clock, or 0
-    bool interrupted;           // by interrupt(): these two are for what waits outside the engine
-    bool drops_gil;             // around every call, however short
-    bool interruptible;         // outermost calls are watched for Ctrl-C and the timeout
-    bool watches_ctrl_c;        // this one is
+    PyObject *wasi;       // owned WasiHost or NULL
+    Py_ssize_t views;     // buffers of its memories that are out
+    double timeout;       // seconds for an outermost call, or 0
+    double deadline;      // of the one that runs, on the monotonic clock, or 0
+    bool interrupted;     // by interrupt(): these two are for what waits outside the engine
+    bool drops_gil;       // around every call, however short
+    bool interruptible;   // outermost calls are watched for Ctrl-C and the timeout
+    bool watches_ctrl_c;  // this one is
     PyObject *weakrefs;
 } StoreObject;
 

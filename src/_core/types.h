@@ -14,12 +14,12 @@ typedef struct {
 // The marshalling plan of a function type is its value types in one array, parameters first; what a call needs to
 // know beyond them is here, computed once.
 typedef struct {
-    PyObject_VAR_HEAD         // ob_size: parameters + results
-    aw_functype type;         // points into `values`
-    bool numbers_only;        // i32, i64, f32, f64 in both directions: the fast path
-    bool has_references;      // a parameter or result is a reference
-    PyObject *parameters;     // owned tuple of ValType
-    PyObject *results;        // owned tuple of ValType
+    PyObject_VAR_HEAD      // ob_size: parameters + results
+    aw_functype type;      // points into `values`
+    bool numbers_only;     // i32, i64, f32, f64 in both directions: the fast path
+    bool has_references;   // a parameter or result is a reference
+    PyObject *parameters;  // owned tuple of ValType
+    PyObject *results;     // owned tuple of ValType
     aw_valtype values[1];
 } FuncTypeObject;
 

@@ -76,7 +76,8 @@ static bool is_plain_type_error(PyObject *object, const char *method)
 void value_raise_count(PyObject *name, Py_ssize_t wanted, Py_ssize_t given)
 {
     if (name != NULL) {
-        PyErr_Format(PyExc_TypeError, "%U(): expected %zd argument%s, got %zd", name, wanted, wanted == 1 ? "" : "s", given);
+        PyErr_Format(PyExc_TypeError, "%U(): expected %zd argument%s, got %zd", name, wanted, wanted == 1 ? "" : "s",
+                     given);
     }
     else {
         PyErr_Format(PyExc_TypeError, "expected %zd argument%s, got %zd", wanted, wanted == 1 ? "" : "s", given);
@@ -321,8 +322,8 @@ static int value_prepare(StoreObject *store, aw_valtype type, PyObject *object, 
         return -1;
     }
     if (ref->refclass != refclass ||
-        (refclass == AW_REF_ANY && !any_matches(store->api->ref_heaptype(store->handle, refclass, &ref->ref),
-                                                (aw_heaptype)type.heap))) {
+        (refclass == AW_REF_ANY &&
+         !any_matches(store->api->ref_heaptype(store->handle, refclass, &ref->ref), (aw_heaptype)type.heap))) {
         return raise_type(place, type, "a reference of that type", object);
     }
     store->api->ref_clone(refclass, &ref->ref, &root->ref);
@@ -443,10 +444,12 @@ static int bits_to_raw(aw_valtype type, PyObject *object, aw_raw *out, const val
     PyObject *bytes = PyObject_CallMethod(index, "to_bytes", "ns", size, "little");
     Py_DECREF(index);
     if (bytes == NULL) {
-        return PyErr_ExceptionMatches(PyExc_OverflowError)
-                   ? raise_range(place, type, size == 4 ? "0 to 2**32-1" : size == 8 ? "0 to 2**64-1" : "0 to 2**128-1",
-                                 object)
-                   : -1;
+        return PyErr_ExceptionMatches(PyExc_OverflowError) ? raise_range(place, type,
+                                                                         size == 4   ? "0 to 2**32-1"
+                                                                         : size == 8 ? "0 to 2**64-1"
+                                                                                     : "0 to 2**128-1",
+                                                                         object)
+                                                           : -1;
     }
     memcpy(out, PyBytes_AS_STRING(bytes), (size_t)size);
     Py_DECREF(bytes);
@@ -462,8 +465,9 @@ static PyObject *bits_from_raw(aw_valtype type, const aw_raw *raw)
         return PyLong_FromUnsignedLongLong(raw->bits[0]);
     default: {
         PyObject *bytes = PyBytes_FromStringAndSize((const char *)raw->v128, 16);
-        PyObject *result = bytes != NULL ? PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "Os", bytes, "little")
-                                         : NULL;
+        PyObject *result = bytes != NULL
+                               ? PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "Os", bytes, "little")
+                               : NULL;
         Py_XDECREF(bytes);
         return result;
     }

@@ -9,9 +9,9 @@
 
 // Who asks, for messages: "add(): parameter 2 (i32): expected an integer, got str".
 typedef struct value_place {
-    PyObject *name;     // str or NULL: the function's name
-    const char *what;   // "parameter", "result", "value", …
-    Py_ssize_t index;   // from 0, or -1 for none
+    PyObject *name;    // str or NULL: the function's name
+    const char *what;  // "parameter", "result", "value", …
+    Py_ssize_t index;  // from 0, or -1 for none
 } value_place;
 
 // Python to raw and back. References that come out of value_to_raw are valid until the next allocation in the store: use

@@ -18,12 +18,12 @@ static const aw_engine_api *api;
 static const char *library;
 static int failures;  // of the running test
 
-#define CHECK(condition)                                                        \
-    do {                                                                        \
-        if (!(condition)) {                                                     \
-            printf("    %s:%d: %s\n", __FILE__, __LINE__, #condition);          \
-            failures++;                                                         \
-        }                                                                       \
+#define CHECK(condition)                                               \
+    do {                                                               \
+        if (!(condition)) {                                            \
+            printf("    %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            failures++;                                                \
+        }                                                              \
     } while (0)
 
 typedef struct thing {  // what an externref points to
@@ -220,19 +220,20 @@ static void expect_trap(aw_trapcode code, const char *where, int line)
     // Some engines do not tell these two apart.
     bool same = error.trap == code || (code == AW_TRAP_UNDEFINED_ELEMENT && error.trap == AW_TRAP_TABLE_OUT_OF_BOUNDS);
     if (error.kind != AW_ERROR_TRAP || !same || error.message[0] == '\0') {
-        printf("    %s:%d: kind %d, trap %d (expected %d): %s\n", where, line, error.kind, error.trap, code, error.message);
+        printf("    %s:%d: kind %d, trap %d (expected %d): %s\n", where, line, error.kind, error.trap, code,
+               error.message);
         failures++;
     }
     aw_error_clear(&error);
 }
-#define CHECK_TRAP(result, code)                  \
-    do {                                          \
-        if ((result) != -1) {                     \
-            CHECK(!"should have trapped");        \
-        }                                         \
-        else {                                    \
+#define CHECK_TRAP(result, code)                   \
+    do {                                           \
+        if ((result) != -1) {                      \
+            CHECK(!"should have trapped");         \
+        }                                          \
+        else {                                     \
             expect_trap(code, __FILE__, __LINE__); \
-        }                                         \
+        }                                          \
     } while (0)
 
 // --- host functions -------------------------------------------------------------------------------------------------
@@ -289,8 +290,19 @@ static void env_delete(void *env)
     env_deletes++;
 }
 
-enum { CALLS_ADD, CALLS_SHUFFLE, CALLS_ADD_HOST, CALLS_SHUFFLE_HOST, CALLS_FAIL, CALLS_AGAIN, CALLS_TAIL, CALLS_LOOP_HOST,
-       CALLS_SPIN, CALLS_COUNT, CALLS_SUM20 };
+enum {
+    CALLS_ADD,
+    CALLS_SHUFFLE,
+    CALLS_ADD_HOST,
+    CALLS_SHUFFLE_HOST,
+    CALLS_FAIL,
+    CALLS_AGAIN,
+    CALLS_TAIL,
+    CALLS_LOOP_HOST,
+    CALLS_SPIN,
+    CALLS_COUNT,
+    CALLS_SUM20
+};
 
 static aw_instance *calls(void)
 {
@@ -320,7 +332,8 @@ static void a_call_returns_its_result(void)
 static void several_results_of_all_number_types_come_in_order(void)
 {
     aw_instance *instance = calls();
-    for (uint32_t index = CALLS_SHUFFLE; index <= CALLS_SHUFFLE_HOST; index += 2) {  // of the guest's, and of the host's
+    for (uint32_t index = CALLS_SHUFFLE; index <= CALLS_SHUFFLE_HOST;
+         index += 2) {  // of the guest's, and of the host's
         aw_raw values[4] = {{.i32 = -1}, {.i64 = INT64_MIN}, {.f32 = 1.5f}, {.f64 = -2.25}};
         CHECK(call(instance, index, values) == 0);
         CHECK(values[0].f64 == -2.25 && values[1].f32 == 1.5f && values[2].i64 == INT64_MIN && values[3].i32 == -1);
@@ -420,16 +433,47 @@ static void wrong_imports_are_link_errors(void)
     aw_error_clear(&error);
 }
 
-enum { THINGS_MEMORY, THINGS_TABLE, THINGS_EXTERNS, THINGS_COUNTER, THINGS_CONSTANT, THINGS_EXTERN, THINGS_FUNCTION,
-       THINGS_SEVEN, THINGS_GET_COUNTER, THINGS_SET_COUNTER, THINGS_PEEK, THINGS_POKE, THINGS_CALL, THINGS_INIT, THINGS_SAME,
-       THINGS_IS_NULL, THINGS_SAME_FUNC, THINGS_PUT, THINGS_TABLE_GROW, THINGS_GET_EXTERN, THINGS_GROW };
-enum { USER_COPIED, USER_NINE, USER_CALL_SEVEN, USER_CALL, USER_PEEK, USER_GROW, USER_SIZE, USER_COPY_COUNTER,
-       USER_SET_COUNTER, USER_REFERENCE, USER_FILL_TABLE };
+enum {
+    THINGS_MEMORY,
+    THINGS_TABLE,
+    THINGS_EXTERNS,
+    THINGS_COUNTER,
+    THINGS_CONSTANT,
+    THINGS_EXTERN,
+    THINGS_FUNCTION,
+    THINGS_SEVEN,
+    THINGS_GET_COUNTER,
+    THINGS_SET_COUNTER,
+    THINGS_PEEK,
+    THINGS_POKE,
+    THINGS_CALL,
+    THINGS_INIT,
+    THINGS_SAME,
+    THINGS_IS_NULL,
+    THINGS_SAME_FUNC,
+    THINGS_PUT,
+    THINGS_TABLE_GROW,
+    THINGS_GET_EXTERN,
+    THINGS_GROW
+};
+enum {
+    USER_COPIED,
+    USER_NINE,
+    USER_CALL_SEVEN,
+    USER_CALL,
+    USER_PEEK,
+    USER_GROW,
+    USER_SIZE,
+    USER_COPY_COUNTER,
+    USER_SET_COUNTER,
+    USER_REFERENCE,
+    USER_FILL_TABLE
+};
 
 static aw_instance *user_of(aw_instance *things)
 {
     aw_extern imports[] = {
-        export_of(things, THINGS_MEMORY, AW_EXTERN_MEMORY), export_of(things, THINGS_TABLE, AW_EXTERN_TABLE),
+        export_of(things, THINGS_MEMORY, AW_EXTERN_MEMORY),  export_of(things, THINGS_TABLE, AW_EXTERN_TABLE),
         export_of(things, THINGS_COUNTER, AW_EXTERN_GLOBAL), export_of(things, THINGS_CONSTANT, AW_EXTERN_GLOBAL),
         export_of(things, THINGS_SEVEN, AW_EXTERN_FUNC),
     };
@@ -445,7 +489,8 @@ static void instances_share_memory(void)
     aw_instance *things = INSTANTIATE(things, NULL, 0);
     aw_instance *user = user_of(things);
     CHECK(call_int(things, THINGS_PEEK, 20) == 'f' && call_int(user, USER_PEEK, 10) == 'h');
-    CHECK(call_int(user, USER_GROW, 2) == 1 && call_int(things, THINGS_GROW, 1) == 3 && call_int(user, USER_SIZE, 0) == 4);
+    CHECK(call_int(user, USER_GROW, 2) == 1 && call_int(things, THINGS_GROW, 1) == 3 &&
+          call_int(user, USER_SIZE, 0) == 4);
     aw_raw values[2] = {{.i32 = 4 * 65536 - 1}, {.i32 = 99}};
     CHECK(call(things, THINGS_POKE, values) == 0);
     CHECK(call_int(user, USER_PEEK, 4 * 65536 - 1) == 99);
@@ -515,7 +560,7 @@ static void names_of_one_thing_have_equal_keys(void)
 {
     aw_instance *things = INSTANTIATE(things, NULL, 0);
     for (uint32_t index = THINGS_MEMORY; index <= THINGS_SEVEN; index++) {
-        static const aw_externkind kinds[] = {AW_EXTERN_MEMORY, AW_EXTERN_TABLE, AW_EXTERN_TABLE, AW_EXTERN_GLOBAL,
+        static const aw_externkind kinds[] = {AW_EXTERN_MEMORY, AW_EXTERN_TABLE,  AW_EXTERN_TABLE,  AW_EXTERN_GLOBAL,
                                               AW_EXTERN_GLOBAL, AW_EXTERN_GLOBAL, AW_EXTERN_GLOBAL, AW_EXTERN_FUNC};
         aw_extern a = export_of(things, index, kinds[index]), b = export_of(things, index, kinds[index]);
         aw_extern other = index == THINGS_SEVEN ? export_of(things, THINGS_PEEK, AW_EXTERN_FUNC)
@@ -530,8 +575,23 @@ static void names_of_one_thing_have_equal_keys(void)
 
 // --- traps ------------------------------------------------------------------------------------------------------------
 
-enum { TRAPS_MEMORY, TRAPS_TABLE, TRAPS_UNREACHABLE, TRAPS_DEEP, TRAPS_DIVIDE, TRAPS_TRUNCATE, TRAPS_LOAD, TRAPS_LOAD_FAR,
-       TRAPS_STORE, TRAPS_FILL, TRAPS_INDIRECT, TRAPS_TABLE_GET, TRAPS_RECURSE, TRAPS_GROW, TRAPS_SIZE };
+enum {
+    TRAPS_MEMORY,
+    TRAPS_TABLE,
+    TRAPS_UNREACHABLE,
+    TRAPS_DEEP,
+    TRAPS_DIVIDE,
+    TRAPS_TRUNCATE,
+    TRAPS_LOAD,
+    TRAPS_LOAD_FAR,
+    TRAPS_STORE,
+    TRAPS_FILL,
+    TRAPS_INDIRECT,
+    TRAPS_TABLE_GET,
+    TRAPS_RECURSE,
+    TRAPS_GROW,
+    TRAPS_SIZE
+};
 
 static void traps_have_their_codes(void)
 {
@@ -574,8 +634,8 @@ static void a_trap_has_the_frames_that_led_to_it(void)
     CHECK(call(traps, TRAPS_DEEP, values) == -1);
     CHECK(error.frame_count == 3);
     if (error.frame_count == 3) {
-        CHECK(error.frames[0].function_index == 0 && error.frames[1].function_index == 3
-              && error.frames[2].function_index == 2);
+        CHECK(error.frames[0].function_index == 0 && error.frames[1].function_index == 3 &&
+              error.frames[2].function_index == 2);
         CHECK(error.frames[0].instance == NULL || error.frames[0].instance == traps);
     }
     aw_error_clear(&error);
@@ -584,8 +644,8 @@ static void a_trap_has_the_frames_that_led_to_it(void)
 // Does the module have *opcode* at the offset of the first frame?
 static bool trapped_at(const uint8_t *module, size_t length, uint8_t opcode)
 {
-    bool is = error.frame_count > 0 && error.frames[0].module_offset < length
-              && module[error.frames[0].module_offset] == opcode;
+    bool is = error.frame_count > 0 && error.frames[0].module_offset < length &&
+              module[error.frames[0].module_offset] == opcode;
     aw_error_clear(&error);
     return is;
 }
@@ -890,7 +950,7 @@ static void function_references_travel(void)
     CHECK(call(things, THINGS_SAME_FUNC, &same) == 0 && same.func == value.func);
     aw_raw values[2] = {{.i32 = 2}, value};
     CHECK(call(things, THINGS_PUT, values) == 0);  // … that *things* puts into its table …
-    CHECK(call_int(things, THINGS_CALL, 2) == 9);     // … and calls
+    CHECK(call_int(things, THINGS_CALL, 2) == 9);  // … and calls
     aw_raw null = {.bits = {0, 0}};
     CHECK(call(things, THINGS_SAME_FUNC, &null) == 0 && null.bits[0] == 0);
 }
@@ -900,7 +960,8 @@ static void function_references_travel(void)
 static void limits_of_a_store_hold(void)
 {
     end();
-    aw_storelimits limits = {.memory_bytes = 2 * 65536, .table_elements = 5, .instances = 2, .memories = 3, .tables = 10};
+    aw_storelimits limits = {
+        .memory_bytes = 2 * 65536, .table_elements = 5, .instances = 2, .memories = 3, .tables = 10};
     begin(&(aw_config){0}, &limits, &host);
     aw_instance *things = INSTANTIATE(things, NULL, 0);
     CHECK(call_int(things, THINGS_GROW, 1) == 1);
@@ -958,7 +1019,8 @@ static void *interrupt_later(void *target)
 static void the_host_is_polled_where_the_engine_can_and_may_stop_a_call(void)
 {
     end();
-    begin(&(aw_config){.interruptible = true}, &no_limits, &(aw_host){.foreign_drop = foreign_drop, .poll = count_polls});
+    begin(&(aw_config){.interruptible = true}, &no_limits,
+          &(aw_host){.foreign_drop = foreign_drop, .poll = count_polls});
     aw_instance *instance = calls();
     polls = 0;
     aw_raw values[1];
@@ -1060,8 +1122,8 @@ static const struct {
     const uint8_t *bytes;
     size_t length;
 } modules[] = {
-    {calls_wasm, sizeof(calls_wasm)}, {traps_wasm, sizeof(traps_wasm)}, {things_wasm, sizeof(things_wasm)},
-    {user_wasm, sizeof(user_wasm)},   {late_wasm, sizeof(late_wasm)},   {atomics_wasm, sizeof(atomics_wasm)},
+    {calls_wasm, sizeof(calls_wasm)},     {traps_wasm, sizeof(traps_wasm)}, {things_wasm, sizeof(things_wasm)},
+    {user_wasm, sizeof(user_wasm)},       {late_wasm, sizeof(late_wasm)},   {atomics_wasm, sizeof(atomics_wasm)},
     {vectors_wasm, sizeof(vectors_wasm)},
 };
 

@@ -85,7 +85,8 @@ static void positions(void)
     check(fstat(fd, &status) == 0 && status.st_size == 6, "fstat after ftruncate");
     struct timespec times[2] = {{.tv_sec = 1000, .tv_nsec = 1}, {.tv_sec = 2000, .tv_nsec = 2}};
     WORKS(futimens(fd, times));
-    check(stat("/work/places", &status) == 0 && status.st_mtim.tv_sec == 2000 && status.st_mtim.tv_nsec == 2, "futimens");
+    check(stat("/work/places", &status) == 0 && status.st_mtim.tv_sec == 2000 && status.st_mtim.tv_nsec == 2,
+          "futimens");
     WORKS(fcntl(fd, F_SETFL, O_APPEND));
     check(lseek(fd, 0, SEEK_SET) == 0 && write(fd, "end", 3) == 3, "append");
     check(fstat(fd, &status) == 0 && status.st_size == 9, "appended");
@@ -141,7 +142,8 @@ static void waiting(void)
     struct pollfd none = {.fd = 0, .events = POLLIN};
     WORKS(poll(&none, 1, 1000));
     clock_gettime(CLOCK_MONOTONIC, &after);
-    check((after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec >= 31000000, "slept too short");
+    check((after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec >= 31000000,
+          "slept too short");
     check(isatty(1) == 0, "stdout is no terminal");
 }
 

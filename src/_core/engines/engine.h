@@ -94,7 +94,7 @@ typedef struct aw_limits {
     uint64_t min;
     uint64_t max;  // meaningful if has_max
     bool has_max;
-    bool is64;     // the index type is i64
+    bool is64;  // the index type is i64
 } aw_limits;
 
 typedef struct aw_memorytype {
@@ -198,8 +198,8 @@ typedef enum aw_trapcode {
 
 // A frame of a backtrace, the innermost first. Names point into `names`, are UTF-8, and may be NULL.
 typedef struct aw_frame {
-    char *module_name;    // owned, malloc
-    char *function_name;  // owned, malloc; NULL where the engine knows none (the core has the name section)
+    char *module_name;      // owned, malloc
+    char *function_name;    // owned, malloc; NULL where the engine knows none (the core has the name section)
     aw_instance *instance;  // the name that instance_new gave out, where the engine can tell, else NULL
     uint32_t function_index;
     uint64_t module_offset;  // bytes from the module's start, UINT64_MAX unknown
@@ -228,26 +228,26 @@ void aw_error_clear(aw_error *error);  // frees the frames; the exception is the
 // --- capabilities -------------------------------------------------------------------------------------
 
 // X(bit name, Python name, what it adds). The order is the table's in the docs.
-#define AW_CAPABILITIES(X)                                                                             \
-    X(SIMD, "simd", "128-bit vectors: v128 and its instructions")                                      \
-    X(RELAXED_SIMD, "relaxed_simd", "vector instructions whose results may differ by machine")         \
-    X(THREADS, "threads", "shared memories and atomic instructions")                                   \
-    X(TAIL_CALL, "tail_call", "return_call and return_call_indirect")                                  \
-    X(EXCEPTIONS, "exceptions", "tags, throw, try_table, exnref")                                      \
-    X(GC, "gc", "structs, arrays and i31 on a collected heap")                                         \
-    X(FUNCTION_REFERENCES, "function_references", "typed function references, call_ref")               \
-    X(MEMORY64, "memory64", "memories and tables with 64-bit indices")                                 \
-    X(MULTI_MEMORY, "multi_memory", "more than one memory in a module")                                \
-    X(EXTENDED_CONST, "extended_const", "integer arithmetic in constant expressions")                  \
-    X(MULTI_VALUE, "multi_value", "functions with several results")                                    \
-    X(REFERENCE_TYPES, "reference_types", "externref and funcref as values, several tables")           \
-    X(BULK_MEMORY, "bulk_memory", "memory.copy, memory.fill, passive segments")                        \
-    X(FUEL, "fuel", "a budget of instructions for a store")                                            \
-    X(INTERRUPT, "interrupt", "a running call can be stopped from outside")                            \
-    X(SERIALIZE, "serialize", "compiled modules can be saved and loaded")                              \
-    X(WAT, "wat", "the text format is accepted")                                                       \
-    X(IMPORTED_MEMORY, "imported_memory", "a memory of the host or of another instance can be imported") \
-    X(IMPORTED_TABLE, "imported_table", "a table of the host or of another instance can be imported")  \
+#define AW_CAPABILITIES(X)                                                                                       \
+    X(SIMD, "simd", "128-bit vectors: v128 and its instructions")                                                \
+    X(RELAXED_SIMD, "relaxed_simd", "vector instructions whose results may differ by machine")                   \
+    X(THREADS, "threads", "shared memories and atomic instructions")                                             \
+    X(TAIL_CALL, "tail_call", "return_call and return_call_indirect")                                            \
+    X(EXCEPTIONS, "exceptions", "tags, throw, try_table, exnref")                                                \
+    X(GC, "gc", "structs, arrays and i31 on a collected heap")                                                   \
+    X(FUNCTION_REFERENCES, "function_references", "typed function references, call_ref")                         \
+    X(MEMORY64, "memory64", "memories and tables with 64-bit indices")                                           \
+    X(MULTI_MEMORY, "multi_memory", "more than one memory in a module")                                          \
+    X(EXTENDED_CONST, "extended_const", "integer arithmetic in constant expressions")                            \
+    X(MULTI_VALUE, "multi_value", "functions with several results")                                              \
+    X(REFERENCE_TYPES, "reference_types", "externref and funcref as values, several tables")                     \
+    X(BULK_MEMORY, "bulk_memory", "memory.copy, memory.fill, passive segments")                                  \
+    X(FUEL, "fuel", "a budget of instructions for a store")                                                      \
+    X(INTERRUPT, "interrupt", "a running call can be stopped from outside")                                      \
+    X(SERIALIZE, "serialize", "compiled modules can be saved and loaded")                                        \
+    X(WAT, "wat", "the text format is accepted")                                                                 \
+    X(IMPORTED_MEMORY, "imported_memory", "a memory of the host or of another instance can be imported")         \
+    X(IMPORTED_TABLE, "imported_table", "a table of the host or of another instance can be imported")            \
     X(IMPORTED_GLOBAL, "imported_global", "a mutable global of the host or of another instance can be imported") \
     X(COMPONENTS, "components", "the component model")
 
@@ -283,14 +283,14 @@ typedef struct aw_host {
 
 // Settings of an engine. Zero is the default of each.
 typedef struct aw_config {
-    bool fuel;           // stores count fuel
-    bool interruptible;  // store_interrupt works
-    bool debug_info;     // keep what debuggers and profilers need
-    uint8_t optimize;    // 0 default, 1 none, 2 speed, 3 speed and size
+    bool fuel;                     // stores count fuel
+    bool interruptible;            // store_interrupt works
+    bool debug_info;               // keep what debuggers and profilers need
+    uint8_t optimize;              // 0 default, 1 none, 2 speed, 3 speed and size
     uint8_t parallel_compilation;  // 0 default (on), 1 off
-    bool nan_canonicalization;  // every NaN that arithmetic makes is the canonical one
-    size_t max_wasm_stack;  // bytes; 0 the engine's default
-    uint64_t disabled;   // AW_CAP_ bits of the specification's features that modules must not use
+    bool nan_canonicalization;     // every NaN that arithmetic makes is the canonical one
+    size_t max_wasm_stack;         // bytes; 0 the engine's default
+    uint64_t disabled;             // AW_CAP_ bits of the specification's features that modules must not use
 } aw_config;
 
 // Limits of a store; UINT64_MAX is none.
@@ -326,7 +326,8 @@ typedef struct aw_engine_api {
     void (*module_delete)(aw_module *module);
 
     // Text to binary: *bytes is malloc'ed and owned. NULL unless AW_CAP(WAT).
-    int (*wat2wasm)(const char *library, const char *text, size_t length, uint8_t **bytes, size_t *size, aw_error *error);
+    int (*wat2wasm)(const char *library, const char *text, size_t length, uint8_t **bytes, size_t *size,
+                    aw_error *error);
 
     // Store. Owned. The host outlives it. `store_delete` drops every externref; nothing of the store may be running.
     aw_store *(*store_new)(aw_engine *engine, const aw_host *host, const aw_storelimits *limits, aw_error *error);
@@ -346,8 +347,8 @@ typedef struct aw_engine_api {
                                  aw_error *error);
     void (*instance_delete)(aw_instance *instance);
     // The export at *index* in the module's export section, whose kind and name are given too. Owned name in *out.
-    int (*instance_export)(aw_instance *instance, uint32_t index, aw_externkind kind, const char *name, size_t name_length,
-                           aw_extern *out, aw_error *error);
+    int (*instance_export)(aw_instance *instance, uint32_t index, aw_externkind kind, const char *name,
+                           size_t name_length, aw_extern *out, aw_error *error);
 
     // Function. `module` and `import_index` tell whose import the type is, for engines that need more of a type than
     // aw_functype tells (concrete references); module may be NULL. `env_delete` is called once when the engine will not call
@@ -370,7 +371,8 @@ typedef struct aw_engine_api {
 
     // References that are not functions.
     int (*externref_new)(aw_store *store, aw_foreign *foreign, aw_ref *out, aw_error *error);
-    aw_foreign *(*externref_foreign)(aw_store *store, const aw_ref *ref);  // NULL: not one of the host's (made by the guest)
+    aw_foreign *(*externref_foreign)(aw_store *store,
+                                     const aw_ref *ref);  // NULL: not one of the host's (made by the guest)
     int (*ref_from_raw)(aw_store *store, aw_refclass refclass, const aw_raw *raw, aw_ref *out, aw_error *error);
     void (*ref_to_raw)(aw_store *store, aw_refclass refclass, const aw_ref *ref, aw_raw *raw);
     void (*ref_clone)(aw_refclass refclass, const aw_ref *ref, aw_ref *out);

@@ -15,22 +15,22 @@
 #define EXPRESSION_DEPTH 1000
 #define PARAMETERS_MAX 16000  // of a host function: its cells are counted in 16 bits
 
-#define FEATURES                                                                                                 \
-    ((WASM_ENABLE_SIMD ? AW_CAP(SIMD) : 0) | AW_CAP(THREADS) | AW_CAP(TAIL_CALL) | AW_CAP(EXTENDED_CONST)       \
-     | AW_CAP(MULTI_VALUE) | AW_CAP(REFERENCE_TYPES) | AW_CAP(BULK_MEMORY))
+#define FEATURES                                                                                            \
+    ((WASM_ENABLE_SIMD ? AW_CAP(SIMD) : 0) | AW_CAP(THREADS) | AW_CAP(TAIL_CALL) | AW_CAP(EXTENDED_CONST) | \
+     AW_CAP(MULTI_VALUE) | AW_CAP(REFERENCE_TYPES) | AW_CAP(BULK_MEMORY))
 #define ABILITIES (AW_CAP(IMPORTED_MEMORY) | AW_CAP(IMPORTED_TABLE) | AW_CAP(IMPORTED_GLOBAL) | AW_CAP_STABLE_MEMORY)
 
 // A name, filled in; NULL and the error without memory.
-#define NEW_NAME(type, thing, error)                          \
-    ({                                                        \
-        type *name_ = malloc(sizeof(*name_));                 \
-        if (name_ != NULL) {                                  \
-            name_->of = (thing);                              \
-        }                                                     \
-        else {                                                \
+#define NEW_NAME(type, thing, error)                               \
+    ({                                                             \
+        type *name_ = malloc(sizeof(*name_));                      \
+        if (name_ != NULL) {                                       \
+            name_->of = (thing);                                   \
+        }                                                          \
+        else {                                                     \
             aw_error_set(error, AW_ERROR_MEMORY, "out of memory"); \
-        }                                                     \
-        name_;                                                \
+        }                                                          \
+        name_;                                                     \
     })
 
 static int out_of_memory(aw_error *error)
@@ -78,12 +78,14 @@ static aw_engine *aw_wamr_engine_new(const aw_config *config, const char *librar
     }
     handlers_arrange();  // from here on faulthandler has to be behind us
     engine->config = *config;
-    engine->run = config->fuel ? aw_wamr_run_fueled : config->interruptible ? aw_wamr_run_interruptible : aw_wamr_run_plain;
+    engine->run = config->fuel            ? aw_wamr_run_fueled
+                  : config->interruptible ? aw_wamr_run_interruptible
+                                          : aw_wamr_run_plain;
     engine->handles = config->fuel            ? aw_wamr_handles_fueled
                       : config->interruptible ? aw_wamr_handles_interruptible
                                               : aw_wamr_handles_plain;
-    engine->capabilities = FEATURES | ABILITIES | (config->fuel ? AW_CAP(FUEL) : 0)
-                           | (config->interruptible ? AW_CAP(INTERRUPT) : 0);
+    engine->capabilities = FEATURES | ABILITIES | (config->fuel ? AW_CAP(FUEL) : 0) |
+                           (config->interruptible ? AW_CAP(INTERRUPT) : 0);
     return engine;
 }
 
@@ -178,7 +180,8 @@ static void read_value_type(reader *r, uint64_t *needed)
     else if (type == 0x63 || type == 0x64) {  // (ref null? $t)
         uint8_t heap = r->ok && r->at < r->end ? *r->at : 0;
         read_number(r);
-        *needed |= heap >= 0x6A && heap <= 0x73 && heap != 0x6F && heap != 0x70 ? AW_CAP(GC) : AW_CAP(FUNCTION_REFERENCES);
+        *needed |= heap >= 0x6A && heap <= 0x73 && heap != 0x6F && heap != 0x70 ? AW_CAP(GC)
+                                                                                : AW_CAP(FUNCTION_REFERENCES);
     }
     else if (type == 0x69 || type == 0x74) {
         *needed |= AW_CAP(EXCEPTIONS);
@@ -325,9 +328,9 @@ static uint64_t feature_of_message(const char *message)
 
 static const char *name_of_feature(uint64_t capability)
 {
-#define X(name, text, what)               \
-    if (capability == AW_CAP(name)) {     \
-        return text;                      \
+#define X(name, text, what)           \
+    if (capability == AW_CAP(name)) { \
+        return text;                  \
     }
     AW_CAPABILITIES(X)
 #undef X
@@ -359,8 +362,8 @@ static void load_error(char *message, const uint8_t *bytes, size_t length, aw_er
     needed = (needed | feature_of_message(message)) & ~FEATURES;
     if (needed != 0) {
         uint64_t first = needed & -needed;
-        aw_error_set(error, AW_ERROR_UNSUPPORTED, "the module needs %s, which wamr has not got (%s)", name_of_feature(first),
-                     message);
+        aw_error_set(error, AW_ERROR_UNSUPPORTED, "the module needs %s, which wamr has not got (%s)",
+                     name_of_feature(first), message);
         error->capability = first;
         return;
     }
@@ -381,9 +384,9 @@ static void load_error(char *message, const uint8_t *bytes, size_t length, aw_er
 // Is *expression* nested at most *depth* deep? Evaluating it is recursive.
 static bool is_shallow(const InitializerExpression *expression, int depth)
 {
-    return !is_expr_binary_op(expression->init_expr_type)
-           || (depth > 0 && is_shallow(expression->u.binary.l_expr, depth - 1)
-               && is_shallow(expression->u.binary.r_expr, depth - 1));
+    return !is_expr_binary_op(expression->init_expr_type) ||
+           (depth > 0 && is_shallow(expression->u.binary.l_expr, depth - 1) &&
+            is_shallow(expression->u.binary.r_expr, depth - 1));
 }
 
 static bool expressions_are_shallow(const WASMModule *code)
@@ -481,7 +484,8 @@ static int aw_wamr_module_validate(aw_engine *engine, const uint8_t *bytes, size
 
 // --- stores -----------------------------------------------------------------------------------------------------------
 
-static aw_store *aw_wamr_store_new(aw_engine *engine, const aw_host *host, const aw_storelimits *limits, aw_error *error)
+static aw_store *aw_wamr_store_new(aw_engine *engine, const aw_host *host, const aw_storelimits *limits,
+                                   aw_error *error)
 {
     aw_store *store = calloc(1, sizeof(*store));
     if (store == NULL) {
@@ -493,7 +497,8 @@ static aw_store *aw_wamr_store_new(aw_engine *engine, const aw_host *host, const
     stack &= ~(size_t)15;
     size_t head = (sizeof(environment) + 15) & ~(size_t)15;
     store->mapped = head + GLOBALS_SIZE + stack;
-    store->mapping = mmap(NULL, store->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    store->mapping = mmap(NULL, store->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                          0);
     if (store->mapping == MAP_FAILED) {
         free(store);
         out_of_memory(error);
@@ -551,8 +556,8 @@ static void aw_wamr_store_uninterrupt(aw_store *store)
 
 // --- instances --------------------------------------------------------------------------------------------------------
 
-static aw_instance *aw_wamr_instance_new(aw_store *store, aw_module *module, const aw_extern *imports, size_t import_count,
-                                         aw_error *error)
+static aw_instance *aw_wamr_instance_new(aw_store *store, aw_module *module, const aw_extern *imports,
+                                         size_t import_count, aw_error *error)
 {
     if (module->engine->run != store->engine->run) {
         aw_error_set(error, AW_ERROR_LINK, "the module was compiled by an engine with other settings");
@@ -615,7 +620,8 @@ static int aw_wamr_instance_export(aw_instance *name, uint32_t index, aw_externk
 {
     const WASMModule *code = name->of->module->code;
     if (index >= code->export_count || code->exports[index].kind != kind) {
-        return aw_error_set(error, AW_ERROR_INTERNAL, "export %u (%.*s) is not there", index, (int)name_length, export_name);
+        return aw_error_set(error, AW_ERROR_INTERNAL, "export %u (%.*s) is not there", index, (int)name_length,
+                            export_name);
     }
     return name_export(name->of, &code->exports[index], out, error);
 }
@@ -646,12 +652,12 @@ static WASMFuncType *make_type(const aw_functype *type, aw_error *error)
             aw_error_set(error, AW_ERROR_UNSUPPORTED, "wamr has no values of this type (%s %llu)",
                          parameter ? "parameter" : "result",
                          (unsigned long long)(parameter ? i : i - type->parameter_count) + 1);
-            error->capability = value.kind == AW_V128             ? AW_CAP(SIMD)
-                                : value.heap == AW_HEAP_EXN       ? AW_CAP(EXCEPTIONS)
-                                : value.heap == AW_HEAP_NOEXN     ? AW_CAP(EXCEPTIONS)
-                                : value.heap == AW_HEAP_FUNC      ? AW_CAP(FUNCTION_REFERENCES)
-                                : value.heap == AW_HEAP_EXTERN    ? AW_CAP(FUNCTION_REFERENCES)
-                                                                  : AW_CAP(GC);
+            error->capability = value.kind == AW_V128          ? AW_CAP(SIMD)
+                                : value.heap == AW_HEAP_EXN    ? AW_CAP(EXCEPTIONS)
+                                : value.heap == AW_HEAP_NOEXN  ? AW_CAP(EXCEPTIONS)
+                                : value.heap == AW_HEAP_FUNC   ? AW_CAP(FUNCTION_REFERENCES)
+                                : value.heap == AW_HEAP_EXTERN ? AW_CAP(FUNCTION_REFERENCES)
+                                                               : AW_CAP(GC);
             return NULL;
         }
         made->types[i] = wamr_type;
@@ -660,8 +666,9 @@ static WASMFuncType *make_type(const aw_functype *type, aw_error *error)
     return made;
 }
 
-static aw_func *aw_wamr_func_new(aw_store *store, const aw_functype *type, const aw_module *module, uint32_t import_index,
-                                 aw_hostfunc callback, void *env, void (*env_delete)(void *env), aw_error *error)
+static aw_func *aw_wamr_func_new(aw_store *store, const aw_functype *type, const aw_module *module,
+                                 uint32_t import_index, aw_hostfunc callback, void *env, void (*env_delete)(void *env),
+                                 aw_error *error)
 {
     (void)module;
     (void)import_index;
@@ -787,8 +794,7 @@ static int aw_wamr_externref_new(aw_store *store, aw_foreign *foreign, aw_ref *o
     size_t index = store->foreign_free;
     if (index == store->foreign_capacity) {
         size_t capacity = index > 0 ? index * 2 : 16;
-        foreign_slot **grown =
-            capacity <= FOREIGN_MAX ? realloc(store->foreigns, capacity * sizeof(*grown)) : NULL;
+        foreign_slot **grown = capacity <= FOREIGN_MAX ? realloc(store->foreigns, capacity * sizeof(*grown)) : NULL;
         if (grown == NULL) {
             return out_of_memory(error);
         }
@@ -984,7 +990,8 @@ static int aw_wamr_table_set(aw_table *name, uint64_t index, const aw_raw *value
     return 0;
 }
 
-static int aw_wamr_table_grow_by(aw_table *table, uint64_t delta, const aw_raw *initial, uint64_t *previous, aw_error *error)
+static int aw_wamr_table_grow_by(aw_table *table, uint64_t delta, const aw_raw *initial, uint64_t *previous,
+                                 aw_error *error)
 {
     *previous = table->of->wamr->cur_size;
     return aw_wamr_table_enlarge(table->of, delta, cell_of(table->of, initial), error);
@@ -1044,7 +1051,8 @@ static void aw_wamr_extern_key(const aw_extern *item, uint64_t key[2])
     key[1] = item->kind;
 }
 
-static int aw_wamr_caller_export(aw_caller *caller, const char *name, size_t name_length, aw_extern *out, aw_error *error)
+static int aw_wamr_caller_export(aw_caller *caller, const char *name, size_t name_length, aw_extern *out,
+                                 aw_error *error)
 {
     if (caller->instance == NULL) {
         return 0;

@@ -41,7 +41,7 @@
 #define WASM_PAGE UINT64_C(65536)
 #define MEMORY_RESERVATION ((UINT64_C(8) << 30) + WASM_PAGE)  // what a 32-bit index and a 32-bit offset reach
 #define GLOBALS_SIZE (UINT32_C(16) << 20)                     // of a store; 16 bytes a global
-#define NO_REFERENCE UINT32_MAX  // WAMR's null, of funcref and externref
+#define NO_REFERENCE UINT32_MAX                               // WAMR's null, of funcref and externref
 
 // --- engines and modules -------------------------------------------------------------------------------------
 
@@ -94,21 +94,21 @@ offset_map *aw_wamr_map_offsets(aw_module *module, uint32_t index);  // wamr_loa
 
 // A function that has a name outside of its instance: a host function, or one that was exported, referred to or imported.
 typedef struct function {
-    aw_store *store;            // borrowed, as all pointers here but `type` and `env` of a host function
-    uint32_t number;            // its reference
-    bool simple;                // no reference among its parameters and results
-    const WASMFuncType *type;   // the instance's module's, or owned
-    instance *owner;            // NULL: a host function
-    WASMFunctionInstance *code; // of `owner`, never an import
+    aw_store *store;             // borrowed, as all pointers here but `type` and `env` of a host function
+    uint32_t number;             // its reference
+    bool simple;                 // no reference among its parameters and results
+    const WASMFuncType *type;    // the instance's module's, or owned
+    instance *owner;             // NULL: a host function
+    WASMFunctionInstance *code;  // of `owner`, never an import
     aw_hostfunc callback;
     void *env;
     void (*env_delete)(void *env);
 } function;
 
 typedef struct reference {
-    instance *owner;    // NULL: a host function
-    uint32_t index;     // in the owner
-    function *function; // owned; NULL until somebody needs it
+    instance *owner;     // NULL: a host function
+    uint32_t index;      // in the owner
+    function *function;  // owned; NULL until somebody needs it
 } reference;
 
 typedef struct memory {
@@ -138,8 +138,8 @@ typedef struct global {
 #define FOREIGN_MAX UINT32_C(0x20000000)
 
 typedef struct foreign_slot {
-    atomic_uint holds;    // the store's list, and each aw_ref, which may outlive the store
-    uint32_t token;       // the raw value
+    atomic_uint holds;  // the store's list, and each aw_ref, which may outlive the store
+    uint32_t token;     // the raw value
     bool marked;
     aw_foreign *foreign;  // one count of it is held as long as the slot is in the list
 } foreign_slot;
@@ -147,21 +147,21 @@ typedef struct foreign_slot {
 struct instance {
     WASMModuleInstance wamr;  // first: the interpreter knows an instance by it
     WASMModuleInstanceExtra extra;
-    WASMModule code;          // a copy of the module's, with this instance's element segments
+    WASMModule code;  // a copy of the module's, with this instance's element segments
     aw_store *store;
     aw_module *module;  // held
     instance *next;     // of the store
     aw_instance *name;  // NULL once the core dropped it
 
-    uint32_t function_count;         // imported ones first, as in all these
-    uint32_t *numbers;               // owned; of each function its reference's number + 1, 0 none yet
-    WASMFunctionImport *imports;     // owned
-    memory **memories;               // owned; wamr.memories is the same array
-    table **tables;                  // owned
-    global **globals;                // owned
+    uint32_t function_count;            // imported ones first, as in all these
+    uint32_t *numbers;                  // owned; of each function its reference's number + 1, 0 none yet
+    WASMFunctionImport *imports;        // owned
+    memory **memories;                  // owned; wamr.memories is the same array
+    table **tables;                     // owned
+    global **globals;                   // owned
     WASMFunctionInstance **referenced;  // owned; by reference number, what this instance calls for it; NULL unknown
     uint32_t referenced_count;
-    WASMFunctionInstance **trampolines; // owned; what `referenced` has of functions of others
+    WASMFunctionInstance **trampolines;  // owned; what `referenced` has of functions of others
     size_t trampoline_count;
     memory *exported_memory;  // "memory", or NULL
     const char *trap;         // the text of the trap that this instance's code unwinds with
@@ -182,11 +182,11 @@ struct aw_store {
     aw_host host;
     aw_storelimits limits;
     struct environment *environment;  // in `mapping`
-    uint8_t *globals;   // in `mapping`
-    uint32_t globals_used;  // bytes
-    uint8_t *mapping;   // owned: environment, guest stack, globals
+    uint8_t *globals;                 // in `mapping`
+    uint32_t globals_used;            // bytes
+    uint8_t *mapping;                 // owned: environment, guest stack, globals
     size_t mapped;
-    uint32_t depth;     // calls that are running
+    uint32_t depth;  // calls that are running
 
     instance *instances;
     uint64_t instance_count;
@@ -286,7 +286,8 @@ static inline const uint32_t *get_value(aw_store *store, uint8_t type, aw_raw *v
     }
 }
 
-static inline bool put_values(aw_store *store, const uint8_t *types, size_t count, const aw_raw *values, uint32_t *cells)
+static inline bool put_values(aw_store *store, const uint8_t *types, size_t count, const aw_raw *values,
+                              uint32_t *cells)
 {
     for (size_t i = 0; i < count && cells != NULL; i++) {
         cells = put_value(store, types[i], &values[i], cells);
@@ -294,7 +295,8 @@ static inline bool put_values(aw_store *store, const uint8_t *types, size_t coun
     return cells != NULL;
 }
 
-static inline bool get_values(aw_store *store, const uint8_t *types, size_t count, aw_raw *values, const uint32_t *cells)
+static inline bool get_values(aw_store *store, const uint8_t *types, size_t count, aw_raw *values,
+                              const uint32_t *cells)
 {
     for (size_t i = 0; i < count && cells != NULL; i++) {
         cells = get_value(store, types[i], &values[i], cells);
@@ -308,7 +310,7 @@ static inline bool get_values(aw_store *store, const uint8_t *types, size_t coun
 typedef struct activation {
     struct activation *outer;
     instance *instance;
-    bool in_host;  // a host function runs: faults are not the guest's
+    bool in_host;          // a host function runs: faults are not the guest's
     const uint8_t *fault;  // the interpreter's instruction pointer at a fault, if it could be found
     jmp_buf landing;
 } activation;
@@ -339,8 +341,8 @@ void aw_wamr_enter_thread(thread_state *thread);
 // Called by the interpreter.
 uint32_t aw_wamr_function_reference(WASMModuleInstance *module, uint32_t index);
 WASMFunctionInstance *aw_wamr_referenced_function(WASMModuleInstance *module, uint32_t number);
-bool aw_wamr_call_import(WASMExecEnv *env, void *code, const WASMFuncType *type, const char *signature, void *attachment,
-                         uint32_t *cells, uint32_t cell_count, uint32_t *results);
+bool aw_wamr_call_import(WASMExecEnv *env, void *code, const WASMFuncType *type, const char *signature,
+                         void *attachment, uint32_t *cells, uint32_t cell_count, uint32_t *results);
 void aw_wamr_raise(WASMModuleInstance *module, const char *text);
 void aw_wamr_fail(instance *in, aw_errorkind kind, const char *text);
 void aw_wamr_add_frames(instance *in, WASMInterpFrame *newest, WASMInterpFrame *end);

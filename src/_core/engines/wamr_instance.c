@@ -80,8 +80,8 @@ aw_valtype aw_wamr_valtype_of(uint8_t type)
 
 static bool same_function_type(const WASMFuncType *a, const WASMFuncType *b)
 {
-    return a->param_count == b->param_count && a->result_count == b->result_count
-           && memcmp(a->types, b->types, (size_t)a->param_count + a->result_count) == 0;
+    return a->param_count == b->param_count && a->result_count == b->result_count &&
+           memcmp(a->types, b->types, (size_t)a->param_count + a->result_count) == 0;
 }
 
 static bool has_references(const WASMFuncType *type)
@@ -100,8 +100,8 @@ static bool has_references(const WASMFuncType *type)
 static uint32_t reference_add(aw_store *store, instance *owner, uint32_t index)
 {
     size_t capacity = store->reference_capacity;
-    if (store->reference_count == NO_REFERENCE
-        || !reserve(&store->references, sizeof(reference), store->reference_count, &capacity)) {
+    if (store->reference_count == NO_REFERENCE ||
+        !reserve(&store->references, sizeof(reference), store->reference_count, &capacity)) {
         return NO_REFERENCE;
     }
     store->reference_capacity = (uint32_t)capacity;
@@ -229,8 +229,9 @@ WASMFunctionInstance *aw_wamr_referenced_function(WASMModuleInstance *module, ui
     else {
         function *f = aw_wamr_function_at(store, number);
         trampoline *bridge = f != NULL ? malloc(sizeof(*bridge)) : NULL;
-        WASMFunctionInstance **grown =
-            bridge != NULL ? realloc(in->trampolines, (in->trampoline_count + 1) * sizeof(*grown)) : NULL;
+        WASMFunctionInstance **grown = bridge != NULL
+                                           ? realloc(in->trampolines, (in->trampoline_count + 1) * sizeof(*grown))
+                                           : NULL;
         if (grown == NULL) {
             free(bridge);
             goto error;
@@ -288,7 +289,8 @@ memory *aw_wamr_memory_add(aw_store *store, const aw_memorytype *type, aw_error 
     }
     if (type->limits.min * WASM_PAGE > store->limits.memory_bytes) {
         aw_error_set(error, AW_ERROR_LIMIT, "a memory of %llu bytes exceeds the store's limit of %llu",
-                     (unsigned long long)(type->limits.min * WASM_PAGE), (unsigned long long)store->limits.memory_bytes);
+                     (unsigned long long)(type->limits.min * WASM_PAGE),
+                     (unsigned long long)store->limits.memory_bytes);
         return NULL;
     }
     if (store->memory_count >= store->limits.memories) {
@@ -297,7 +299,8 @@ memory *aw_wamr_memory_add(aw_store *store, const aw_memorytype *type, aw_error 
         return NULL;
     }
     memory *m = calloc(1, sizeof(*m));
-    if (m == NULL || !reserve(&store->memories, sizeof(*store->memories), store->memory_count, &store->memory_capacity)) {
+    if (m == NULL ||
+        !reserve(&store->memories, sizeof(*store->memories), store->memory_count, &store->memory_capacity)) {
         free(m);
         out_of_memory(error);
         return NULL;
@@ -367,10 +370,9 @@ table *aw_wamr_table_add(aw_store *store, const aw_tabletype *type, aw_error *er
     uint8_t element = aw_wamr_type_of(type->element);
     if (element == 0) {
         aw_error_set(error, AW_ERROR_UNSUPPORTED, "wamr has no tables of this element type");
-        error->capability = type->element.heap == AW_HEAP_EXN ? AW_CAP(EXCEPTIONS)
-                            : type->element.concrete || !type->element.nullable
-                                ? AW_CAP(FUNCTION_REFERENCES)
-                                : AW_CAP(GC);
+        error->capability = type->element.heap == AW_HEAP_EXN                   ? AW_CAP(EXCEPTIONS)
+                            : type->element.concrete || !type->element.nullable ? AW_CAP(FUNCTION_REFERENCES)
+                                                                                : AW_CAP(GC);
         return NULL;
     }
     if (type->limits.min > store->limits.table_elements) {
@@ -454,8 +456,8 @@ global *aw_wamr_global_add(aw_store *store, const aw_globaltype *type, uint8_t w
         return NULL;
     }
     global *g = calloc(1, sizeof(*g));
-    if (g == NULL
-        || !reserve(&store->globals_list, sizeof(*store->globals_list), store->global_count, &store->global_capacity)) {
+    if (g == NULL ||
+        !reserve(&store->globals_list, sizeof(*store->globals_list), store->global_count, &store->global_capacity)) {
         free(g);
         out_of_memory(error);
         return NULL;
@@ -533,8 +535,8 @@ static const char *const kind_names[] = {"function", "table", "memory", "global"
 
 static int mismatch(aw_error *error, const WASMImport *import, const char *why)
 {
-    return aw_error_set(error, AW_ERROR_LINK, "import %s.%s: %s", import->u.names.module_name, import->u.names.field_name,
-                        why);
+    return aw_error_set(error, AW_ERROR_LINK, "import %s.%s: %s", import->u.names.module_name,
+                        import->u.names.field_name, why);
 }
 
 static bool limits_fit(uint64_t size, const aw_limits *given, uint64_t min, bool has_max, uint64_t max)
@@ -860,8 +862,8 @@ instance *aw_wamr_instance_add(aw_store *store, aw_module *module, const aw_exte
     in->globals = array_of(global_count, sizeof(*in->globals));
     in->extra.globals = array_of(global_count, sizeof(*in->extra.globals));
     in->extra.functions = array_of(in->function_count, sizeof(*in->extra.functions));
-    if (in->numbers == NULL || in->imports == NULL || in->memories == NULL || in->tables == NULL || in->wamr.tables == NULL
-        || in->globals == NULL || in->extra.globals == NULL || in->extra.functions == NULL) {
+    if (in->numbers == NULL || in->imports == NULL || in->memories == NULL || in->tables == NULL ||
+        in->wamr.tables == NULL || in->globals == NULL || in->extra.globals == NULL || in->extra.functions == NULL) {
         out_of_memory(error);
         goto error;
     }

@@ -64,17 +64,17 @@ static inline bool stack_left(WASMExecEnv *env)
 #define shared_memory_unlock(memory) (void)0
 
 // Rounding makes signalling NaNs quiet, which compilers forget where they put one instruction for the function.
-#define ROUNDING(name, type, word, quiet_bit)      \
-    static inline type quiet_##name(type value)    \
-    {                                              \
-        word bits;                                 \
-        memcpy(&bits, &value, sizeof(bits));       \
-        bits |= quiet_bit;                         \
-        if (value != value) {                      \
-            memcpy(&value, &bits, sizeof(bits));   \
-            return value;                          \
-        }                                          \
-        return name(value);                        \
+#define ROUNDING(name, type, word, quiet_bit)    \
+    static inline type quiet_##name(type value)  \
+    {                                            \
+        word bits;                               \
+        memcpy(&bits, &value, sizeof(bits));     \
+        bits |= quiet_bit;                       \
+        if (value != value) {                    \
+            memcpy(&value, &bits, sizeof(bits)); \
+            return value;                        \
+        }                                        \
+        return name(value);                      \
     }
 ROUNDING(ceilf, float, uint32_t, UINT32_C(1) << 22)
 ROUNDING(floorf, float, uint32_t, UINT32_C(1) << 22)
@@ -94,11 +94,11 @@ ROUNDING(rint, double, uint64_t, UINT64_C(1) << 51)
 #define rint quiet_rint
 
 #if WASM_ENABLE_SIMDE != 0
-#define ANYWASM_COPY_VECTOR()                                                             \
-    if (cur_func->param_types[i] == VALUE_TYPE_V128) {                                    \
-        PUT_V128_TO_ADDR(lp, GET_OPERAND_V128(2 * (cur_func->param_count - i - 1)));      \
-        lp += 4;                                                                          \
-        continue;                                                                         \
+#define ANYWASM_COPY_VECTOR()                                                        \
+    if (cur_func->param_types[i] == VALUE_TYPE_V128) {                               \
+        PUT_V128_TO_ADDR(lp, GET_OPERAND_V128(2 * (cur_func->param_count - i - 1))); \
+        lp += 4;                                                                     \
+        continue;                                                                    \
     }
 #else
 #define ANYWASM_COPY_VECTOR()
@@ -165,8 +165,8 @@ bool RUN(instance *in, WASMFunctionInstance *code, const WASMFuncType *type, aw_
     if (stack_left(env)) {
         frame = wasm_exec_env_alloc_wasm_frame(env, wasm_interp_interp_frame_size(result_cells));
         WASMInterpFrame *callee = wasm_exec_env_wasm_stack_top(env);
-        if (frame == NULL
-            || (uint8_t *)(callee->operand + code->const_cell_num + code->param_cell_num) > env->wasm_stack.top_boundary) {
+        if (frame == NULL ||
+            (uint8_t *)(callee->operand + code->const_cell_num + code->param_cell_num) > env->wasm_stack.top_boundary) {
             aw_wamr_raise(&in->wamr, "wasm operand stack overflow");
         }
         else if (!put_values(store, type->types, type->param_count, values, callee->operand + code->const_cell_num)) {

@@ -53,7 +53,10 @@ bool wasm_check_utf8_str(const uint8 *text, uint32 length)
         if (lead < 0x80) {
             continue;
         }
-        int more = lead >= 0xC2 && lead < 0xE0 ? 1 : lead >= 0xE0 && lead < 0xF0 ? 2 : lead >= 0xF0 && lead < 0xF5 ? 3 : 0;
+        int more = lead >= 0xC2 && lead < 0xE0   ? 1
+                   : lead >= 0xE0 && lead < 0xF0 ? 2
+                   : lead >= 0xF0 && lead < 0xF5 ? 3
+                                                 : 0;
         if (more == 0 || end - text < more) {
             return false;
         }

@@ -10,9 +10,9 @@
 #include "handlers.h"
 #include "wamr.h"
 
-#define FRAMES_MAX 256              // of a backtrace; an endless recursion has thousands alike
-#define HOST_STACK (128 * 1024)     // what a host function finds at least; its own checks (Python's) take over there
-#define FIXED_VALUES 16             // parameters or results of an import that need no allocation
+#define FRAMES_MAX 256           // of a backtrace; an endless recursion has thousands alike
+#define HOST_STACK (128 * 1024)  // what a host function finds at least; its own checks (Python's) take over there
+#define FIXED_VALUES 16          // parameters or results of an import that need no allocation
 
 THREAD_LOCAL thread_state aw_wamr_thread;
 
@@ -236,8 +236,8 @@ void aw_wamr_enter_thread(thread_state *thread)
 
 // The interpreter calls an import: *cells* has the parameters. Results of one or two cells go to *results*, more to where
 // the caller's frame wants them. False: the calling instance unwinds.
-bool aw_wamr_call_import(WASMExecEnv *env, void *code, const WASMFuncType *type, const char *signature, void *attachment,
-                         uint32_t *cells, uint32_t cell_count, uint32_t *results)
+bool aw_wamr_call_import(WASMExecEnv *env, void *code, const WASMFuncType *type, const char *signature,
+                         void *attachment, uint32_t *cells, uint32_t cell_count, uint32_t *results)
 {
     (void)code;
     (void)signature;

@@ -39,7 +39,8 @@ static int64_t limit_of(uint64_t limit)
     return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
 }
 
-static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, const aw_storelimits *limits, aw_error *error)
+static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, const aw_storelimits *limits,
+                                       aw_error *error)
 {
     aw_store *store = calloc(1, sizeof(*store));
     if (store == NULL) {
@@ -381,8 +382,8 @@ static wasm_trap_t *host_trampoline(void *data, wasmtime_caller_t *caller, wasmt
 }
 
 // The way for functions whose results have concrete reference types: Wasmtime checks them.
-static wasm_trap_t *host_trampoline_checked(void *data, wasmtime_caller_t *caller, const wasmtime_val_t *args, size_t nargs,
-                                            wasmtime_val_t *results, size_t nresults)
+static wasm_trap_t *host_trampoline_checked(void *data, wasmtime_caller_t *caller, const wasmtime_val_t *args,
+                                            size_t nargs, wasmtime_val_t *results, size_t nresults)
 {
     host_env *host = data;
     size_t needed = nargs > nresults ? nargs : nresults;
@@ -396,13 +397,17 @@ static wasm_trap_t *host_trampoline_checked(void *data, wasmtime_caller_t *calle
         wasmtime_val_t copy = args[i];
         switch (copy.kind) {
         case WASMTIME_EXTERNREF:
-            raw.bits[0] = copy.of.externref.store_id ? wt.wasmtime_externref_to_raw(host->store->context, &copy.of.externref) : 0;
+            raw.bits[0] = copy.of.externref.store_id
+                              ? wt.wasmtime_externref_to_raw(host->store->context, &copy.of.externref)
+                              : 0;
             break;
         case WASMTIME_ANYREF:
-            raw.bits[0] = copy.of.anyref.store_id ? wt.wasmtime_anyref_to_raw(host->store->context, &copy.of.anyref) : 0;
+            raw.bits[0] = copy.of.anyref.store_id ? wt.wasmtime_anyref_to_raw(host->store->context, &copy.of.anyref)
+                                                  : 0;
             break;
         case WASMTIME_EXNREF:
-            raw.bits[0] = copy.of.exnref.store_id ? wt.wasmtime_exnref_to_raw(host->store->context, &copy.of.exnref) : 0;
+            raw.bits[0] = copy.of.exnref.store_id ? wt.wasmtime_exnref_to_raw(host->store->context, &copy.of.exnref)
+                                                  : 0;
             break;
         default:
             wt_val_to_raw(host->store, &copy, &raw);
@@ -431,16 +436,17 @@ static wasm_functype_t *import_functype(const aw_module *module, uint32_t index)
     wt.wasmtime_module_imports(module->module, &imports);
     wasm_functype_t *type = NULL;
     if (index < imports.size) {
-        const wasm_functype_t *borrowed =
-            wt.wasm_externtype_as_functype_const(wt.wasm_importtype_type(imports.data[index]));
+        const wasm_functype_t *borrowed = wt.wasm_externtype_as_functype_const(
+            wt.wasm_importtype_type(imports.data[index]));
         type = borrowed != NULL ? wt.wasm_functype_copy(borrowed) : NULL;
     }
     wt.wasm_importtype_vec_delete(&imports);
     return type;
 }
 
-static aw_func *aw_wasmtime_func_new(aw_store *store, const aw_functype *type, const aw_module *module, uint32_t import_index,
-                                     aw_hostfunc callback, void *env, void (*env_delete)(void *env), aw_error *error)
+static aw_func *aw_wasmtime_func_new(aw_store *store, const aw_functype *type, const aw_module *module,
+                                     uint32_t import_index, aw_hostfunc callback, void *env,
+                                     void (*env_delete)(void *env), aw_error *error)
 {
     bool concrete = false, concrete_results = false;
     for (uint32_t i = 0; i < type->parameter_count; i++) {
@@ -449,8 +455,9 @@ static aw_func *aw_wasmtime_func_new(aw_store *store, const aw_functype *type, c
     for (uint32_t i = 0; i < type->result_count; i++) {
         concrete_results = concrete_results || type->results[i].concrete;
     }
-    wasm_functype_t *functype = (concrete || concrete_results) && module != NULL ? import_functype(module, import_index)
-                                                                                : wt_functype_to(store->engine, type, error);
+    wasm_functype_t *functype = (concrete || concrete_results) && module != NULL
+                                    ? import_functype(module, import_index)
+                                    : wt_functype_to(store->engine, type, error);
     if (functype == NULL) {
         if ((concrete || concrete_results) && module != NULL) {
             aw_error_set(error, AW_ERROR_INTERNAL, "the import is no function");
@@ -466,8 +473,12 @@ static aw_func *aw_wasmtime_func_new(aw_store *store, const aw_functype *type, c
         wt.wasm_functype_delete(functype);
         return wt_out_of_memory(error);
     }
-    *host = (host_env){.store = store, .callback = callback, .env = env, .env_delete = env_delete,
-                       .parameter_count = type->parameter_count, .result_count = type->result_count};
+    *host = (host_env){.store = store,
+                       .callback = callback,
+                       .env = env,
+                       .env_delete = env_delete,
+                       .parameter_count = type->parameter_count,
+                       .result_count = type->result_count};
     *func = (aw_func){.context = store->context, .store = store};
     if (concrete_results) {
         memcpy(host->types, type->parameters, type->parameter_count * sizeof(aw_valtype));
@@ -500,8 +511,8 @@ static int aw_wasmtime_func_call(aw_func *func, aw_raw *values, size_t count, aw
     if (store_refuses(func->store, error)) {
         return -1;
     }
-    wasmtime_error_t *failure =
-        wt.wasmtime_func_call_unchecked(func->context, &func->func, (wasmtime_val_raw_t *)values, count, &trap);
+    wasmtime_error_t *failure = wt.wasmtime_func_call_unchecked(func->context, &func->func,
+                                                                (wasmtime_val_raw_t *)values, count, &trap);
     store_left(func->store);
     if (failure == NULL && trap == NULL) {
         return 0;
@@ -603,7 +614,8 @@ static void aw_wasmtime_extern_key(const aw_extern *item, uint64_t key[2])
     }
 }
 
-static int aw_wasmtime_caller_export(aw_caller *caller, const char *name, size_t name_length, aw_extern *out, aw_error *error)
+static int aw_wasmtime_caller_export(aw_caller *caller, const char *name, size_t name_length, aw_extern *out,
+                                     aw_error *error)
 {
     wasmtime_extern_t item;
     if (!wt.wasmtime_caller_export_get(caller->caller, name, name_length, &item)) {

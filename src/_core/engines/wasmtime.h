@@ -13,7 +13,7 @@
 
 enum {
     DEFAULT_WASM_STACK = 512 << 10,  // Wasmtime's own default; host functions on the way count, too
-    HOST_STACK = 256 << 10,          // what stays free for them below that: with it, a thread needs less than a megabyte
+    HOST_STACK = 256 << 10,  // what stays free for them below that: with it, a thread needs less than a megabyte
 };
 
 struct aw_engine {
@@ -88,7 +88,7 @@ static inline void *wt_out_of_memory(aw_error *error)
 
 // --- wasmtime_library.c: the library -----------------------------------------------------------------------------
 
-extern aw_wasmtime_library wt;   // written once, before the first engine is made
+extern aw_wasmtime_library wt;       // written once, before the first engine is made
 extern char wt_library_version[32];  // likewise
 
 int wt_library_load(const char *path, aw_error *error);
@@ -105,7 +105,8 @@ int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, 
 aw_valtype wt_valtype_from(const wasm_valtype_t *type);
 wasm_valtype_t *wt_valtype_to(const aw_engine *engine, aw_valtype type);
 wasm_functype_t *wt_functype_to(const aw_engine *engine, const aw_functype *type, aw_error *error);
-void wt_functype_from(const wasm_functype_t *type, uint32_t *parameter_count, uint32_t *result_count, aw_valtype *types, size_t capacity);
+void wt_functype_from(const wasm_functype_t *type, uint32_t *parameter_count, uint32_t *result_count, aw_valtype *types,
+                      size_t capacity);
 wasmtime_val_t wt_val_from_raw(aw_store *store, aw_valtype type, const aw_raw *raw);
 void wt_val_to_raw(aw_store *store, wasmtime_val_t *val, aw_raw *raw);
 
@@ -120,7 +121,8 @@ int aw_wasmtime_module_validate(aw_engine *engine, const uint8_t *bytes, size_t 
 int aw_wasmtime_module_serialize(const aw_module *module, uint8_t **bytes, size_t *length, aw_error *error);
 aw_module *aw_wasmtime_module_deserialize(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error);
 void aw_wasmtime_module_delete(aw_module *module);
-int aw_wasmtime_wat2wasm(const char *library, const char *text, size_t length, uint8_t **bytes, size_t *size, aw_error *error);
+int aw_wasmtime_wat2wasm(const char *library, const char *text, size_t length, uint8_t **bytes, size_t *size,
+                         aw_error *error);
 
 // --- wasmtime_refs.c: references, exceptions ---------------------------------------------------------------------
 

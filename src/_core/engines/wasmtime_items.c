@@ -118,7 +118,8 @@ static void table_element(aw_table *table, aw_valtype *out)
 aw_table *aw_wasmtime_table_new(aw_store *store, const aw_tabletype *type, const aw_raw *initial, aw_error *error)
 {
     if (type->limits.is64 || type->limits.min > UINT32_MAX || (type->limits.has_max && type->limits.max > UINT32_MAX)) {
-        aw_error_set(error, AW_ERROR_UNSUPPORTED, "Wasmtime's C API cannot make tables with 64-bit indices; modules can");
+        aw_error_set(error, AW_ERROR_UNSUPPORTED,
+                     "Wasmtime's C API cannot make tables with 64-bit indices; modules can");
         return NULL;
     }
     wasm_valtype_t *element = wt_valtype_to(store->engine, type->element);

@@ -47,8 +47,8 @@ static int library_check_file(const char *path, aw_error *error)
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
-        return aw_error_set(error, AW_ERROR_LOAD, "cannot open Wasmtime's library %s: no such file, or not readable; " REMEDY,
-                            path);
+        return aw_error_set(error, AW_ERROR_LOAD,
+                            "cannot open Wasmtime's library %s: no such file, or not readable; " REMEDY, path);
     }
     int status = 0;
     struct stat info;
@@ -59,14 +59,16 @@ static int library_check_file(const char *path, aw_error *error)
     else if (pread(descriptor, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
              memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
              header.e_type != ET_DYN || header.e_phentsize != sizeof(Elf64_Phdr)) {
-        status = aw_error_set(error, AW_ERROR_LOAD, "Wasmtime's library %s is damaged: it is no shared library; " REMEDY, path);
+        status = aw_error_set(error, AW_ERROR_LOAD,
+                              "Wasmtime's library %s is damaged: it is no shared library; " REMEDY, path);
     }
     for (int i = 0; status == 0 && i < header.e_phnum; i++) {
         Elf64_Phdr segment;
         off_t at = (off_t)(header.e_phoff + (uint64_t)i * sizeof(segment));
         if (pread(descriptor, &segment, sizeof(segment), at) != (ssize_t)sizeof(segment) ||
             segment.p_filesz > (uint64_t)info.st_size || segment.p_offset > (uint64_t)info.st_size - segment.p_filesz) {
-            status = aw_error_set(error, AW_ERROR_LOAD, "Wasmtime's library %s is damaged: it is cut short; " REMEDY, path);
+            status = aw_error_set(error, AW_ERROR_LOAD, "Wasmtime's library %s is damaged: it is cut short; " REMEDY,
+                                  path);
         }
     }
     close(descriptor);
@@ -161,10 +163,11 @@ static int library_resolve(const char *file, const char *path, aw_wasmtime_libra
         void *symbol = dlsym(handle, names[i]);
         if (symbol == NULL) {
             dlclose(handle);
-            return aw_error_set(error, AW_ERROR_LOAD,
-                                "the library %s lacks %s: it is not Wasmtime's, or of a version other than " WANTED_VERSIONS
-                                "; " REMEDY,
-                                path, names[i]);
+            return aw_error_set(
+                error, AW_ERROR_LOAD,
+                "the library %s lacks %s: it is not Wasmtime's, or of a version other than " WANTED_VERSIONS
+                "; " REMEDY,
+                path, names[i]);
         }
         memcpy((char *)library + i * sizeof(void *), &symbol, sizeof(void *));
     }
@@ -209,13 +212,15 @@ static int library_open_locked(const char *path, aw_error *error)
     char version[sizeof(wt_library_version)];
     handlers_arrange();  // telling the version makes an engine, and the first engine installs handlers
     if (library_read_version(&library, version, sizeof(version)) < 0) {
-        return aw_error_set(error, AW_ERROR_LOAD, "cannot tell the version of Wasmtime's library %s; wanted is " WANTED_VERSIONS
-                            ": " REMEDY, path);
+        return aw_error_set(error, AW_ERROR_LOAD,
+                            "cannot tell the version of Wasmtime's library %s; wanted is " WANTED_VERSIONS ": " REMEDY,
+                            path);
     }
     handlers_arrange();
     if (version_find(atoi(version)) == NULL) {
-        return aw_error_set(error, AW_ERROR_LOAD, "Wasmtime's library %s is of version %s; wanted is " WANTED_VERSIONS
-                            ": " REMEDY, path, version);
+        return aw_error_set(error, AW_ERROR_LOAD,
+                            "Wasmtime's library %s is of version %s; wanted is " WANTED_VERSIONS ": " REMEDY, path,
+                            version);
     }
     if (!handlers_reach((const void *)(uintptr_t)library.wasm_engine_new_with_config)) {
         // Another package has used the library before us, and its handlers, which are installed only once, have been lost:

@@ -12,10 +12,10 @@
 
 // --- engine -------------------------------------------------------------------------------------------------------------------
 
-#define ALWAYS                                                                                                        \
-    (AW_CAP(SIMD) | AW_CAP(RELAXED_SIMD) | AW_CAP(THREADS) | AW_CAP(TAIL_CALL) | AW_CAP(EXCEPTIONS) | AW_CAP(GC) |    \
-     AW_CAP(FUNCTION_REFERENCES) | AW_CAP(MEMORY64) | AW_CAP(MULTI_MEMORY) | AW_CAP(EXTENDED_CONST) |                 \
-     AW_CAP(MULTI_VALUE) | AW_CAP(REFERENCE_TYPES) | AW_CAP(BULK_MEMORY) | AW_CAP(SERIALIZE) | AW_CAP(WAT) |          \
+#define ALWAYS                                                                                                     \
+    (AW_CAP(SIMD) | AW_CAP(RELAXED_SIMD) | AW_CAP(THREADS) | AW_CAP(TAIL_CALL) | AW_CAP(EXCEPTIONS) | AW_CAP(GC) | \
+     AW_CAP(FUNCTION_REFERENCES) | AW_CAP(MEMORY64) | AW_CAP(MULTI_MEMORY) | AW_CAP(EXTENDED_CONST) |              \
+     AW_CAP(MULTI_VALUE) | AW_CAP(REFERENCE_TYPES) | AW_CAP(BULK_MEMORY) | AW_CAP(SERIALIZE) | AW_CAP(WAT) |       \
      AW_CAP(IMPORTED_MEMORY) | AW_CAP(IMPORTED_TABLE) | AW_CAP(IMPORTED_GLOBAL) | AW_CAP_STABLE_MEMORY)
 
 int aw_wasmtime_probe(const char *library, const char **version, uint64_t *capabilities, aw_error *error)
@@ -55,8 +55,8 @@ static int config_check(const aw_config *config, aw_error *error)
 {
     enum { STACK_MAXIMUM = 2 << 20 };  // the size of its stacks for asynchronous calls, which bounds all others
     if (config->max_wasm_stack > STACK_MAXIMUM) {
-        return aw_error_set(error, AW_ERROR_UNSUPPORTED, "max_wasm_stack: wasmtime takes at most %d bytes, got %zu", STACK_MAXIMUM,
-                            config->max_wasm_stack);
+        return aw_error_set(error, AW_ERROR_UNSUPPORTED, "max_wasm_stack: wasmtime takes at most %d bytes, got %zu",
+                            STACK_MAXIMUM, config->max_wasm_stack);
     }
     // Components need the first two; its C API has no setting for the third.
     if (config->disabled & (AW_CAP(BULK_MEMORY) | AW_CAP(REFERENCE_TYPES) | AW_CAP(EXTENDED_CONST))) {
@@ -275,7 +275,8 @@ int aw_wasmtime_module_serialize(const aw_module *module, uint8_t **bytes, size_
 {
     wasm_byte_vec_t vector = {0, NULL};
     wasmtime_error_t *failure = wt.wasmtime_module_serialize(module->module, &vector);
-    return failure != NULL ? wt_error_take(error, AW_ERROR_INTERNAL, failure) : bytes_take(&vector, bytes, length, error);
+    return failure != NULL ? wt_error_take(error, AW_ERROR_INTERNAL, failure)
+                           : bytes_take(&vector, bytes, length, error);
 }
 
 aw_module *aw_wasmtime_module_deserialize(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error)
@@ -296,7 +297,7 @@ void aw_wasmtime_module_delete(aw_module *module)
 }
 
 int aw_wasmtime_wat2wasm(const char *library, const char *text, size_t length, uint8_t **bytes, size_t *size,
-                                aw_error *error)
+                         aw_error *error)
 {
     if (wt_library_load(library, error) < 0) {
         return -1;

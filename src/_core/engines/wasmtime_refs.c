@@ -26,7 +26,8 @@ int aw_wasmtime_externref_new(aw_store *store, aw_foreign *foreign, aw_ref *out,
     *box = (externref_data){.store = store, .foreign = foreign};
     if (!wt.wasmtime_externref_new(store->context, box, externref_finalize, (wasmtime_externref_t *)out)) {
         // The library has finalized the box already.
-        return aw_error_set(error, AW_ERROR_MEMORY, "no room for another externref: the store's heap has reached its limit");
+        return aw_error_set(error, AW_ERROR_MEMORY,
+                            "no room for another externref: the store's heap has reached its limit");
     }
     box->counted = true;
     return 0;
@@ -197,7 +198,8 @@ int aw_wasmtime_exn_new(aw_store *store, aw_tag *tag, const aw_raw *values, size
     for (size_t i = 0; i < count; i++) {
         vals[i] = wt_val_from_raw(store, types[i], &values[i]);
     }
-    wasmtime_error_t *failure = wt.wasmtime_exnref_new(store->context, &tag->tag, vals, count, (wasmtime_exnref_t *)out);
+    wasmtime_error_t *failure = wt.wasmtime_exnref_new(store->context, &tag->tag, vals, count,
+                                                       (wasmtime_exnref_t *)out);
     for (size_t i = 0; i < count; i++) {
         wt.wasmtime_val_unroot(&vals[i]);
     }

@@ -51,12 +51,12 @@ aw_valtype wt_valtype_from(const wasm_valtype_t *type)
 wasm_valtype_t *wt_valtype_to(const aw_engine *engine, aw_valtype type)
 {
     static const uint8_t kinds[] = {
-        [AW_HEAP_FUNC] = WASMTIME_HEAPTYPE_KIND_FUNC,       [AW_HEAP_NOFUNC] = WASMTIME_HEAPTYPE_KIND_NOFUNC,
-        [AW_HEAP_EXTERN] = WASMTIME_HEAPTYPE_KIND_EXTERN,   [AW_HEAP_NOEXTERN] = WASMTIME_HEAPTYPE_KIND_NOEXTERN,
-        [AW_HEAP_ANY] = WASMTIME_HEAPTYPE_KIND_ANY,         [AW_HEAP_EQ] = WASMTIME_HEAPTYPE_KIND_EQ,
-        [AW_HEAP_I31] = WASMTIME_HEAPTYPE_KIND_I31,         [AW_HEAP_STRUCT] = WASMTIME_HEAPTYPE_KIND_STRUCT,
-        [AW_HEAP_ARRAY] = WASMTIME_HEAPTYPE_KIND_ARRAY,     [AW_HEAP_NONE] = WASMTIME_HEAPTYPE_KIND_NONE,
-        [AW_HEAP_EXN] = WASMTIME_HEAPTYPE_KIND_EXN,         [AW_HEAP_NOEXN] = WASMTIME_HEAPTYPE_KIND_NOEXN,
+        [AW_HEAP_FUNC] = WASMTIME_HEAPTYPE_KIND_FUNC,     [AW_HEAP_NOFUNC] = WASMTIME_HEAPTYPE_KIND_NOFUNC,
+        [AW_HEAP_EXTERN] = WASMTIME_HEAPTYPE_KIND_EXTERN, [AW_HEAP_NOEXTERN] = WASMTIME_HEAPTYPE_KIND_NOEXTERN,
+        [AW_HEAP_ANY] = WASMTIME_HEAPTYPE_KIND_ANY,       [AW_HEAP_EQ] = WASMTIME_HEAPTYPE_KIND_EQ,
+        [AW_HEAP_I31] = WASMTIME_HEAPTYPE_KIND_I31,       [AW_HEAP_STRUCT] = WASMTIME_HEAPTYPE_KIND_STRUCT,
+        [AW_HEAP_ARRAY] = WASMTIME_HEAPTYPE_KIND_ARRAY,   [AW_HEAP_NONE] = WASMTIME_HEAPTYPE_KIND_NONE,
+        [AW_HEAP_EXN] = WASMTIME_HEAPTYPE_KIND_EXN,       [AW_HEAP_NOEXN] = WASMTIME_HEAPTYPE_KIND_NOEXN,
     };
     if (type.concrete) {
         return NULL;
@@ -69,7 +69,8 @@ wasm_valtype_t *wt_valtype_to(const aw_engine *engine, aw_valtype type)
     return wt.wasmtime_valtype_to_wasm(engine->engine, &told);
 }
 
-static int types_to(const aw_engine *engine, const aw_valtype *types, uint32_t count, wasm_valtype_vec_t *out, aw_error *error)
+static int types_to(const aw_engine *engine, const aw_valtype *types, uint32_t count, wasm_valtype_vec_t *out,
+                    aw_error *error)
 {
     if (count == 0) {
         wt.wasm_valtype_vec_new_empty(out);
@@ -106,7 +107,7 @@ wasm_functype_t *wt_functype_to(const aw_engine *engine, const aw_functype *type
 }
 
 void wt_functype_from(const wasm_functype_t *type, uint32_t *parameter_count, uint32_t *result_count, aw_valtype *types,
-                          size_t capacity)
+                      size_t capacity)
 {
     const wasm_valtype_vec_t *parameters = wt.wasm_functype_params(type), *results = wt.wasm_functype_results(type);
     *parameter_count = (uint32_t)parameters->size;
