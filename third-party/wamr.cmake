@@ -150,6 +150,12 @@ anywasm_change_wamr(interpreter/wasm_loader.c WAMR_LOADER
   "uint8 opcode_tmp = type == VALUE_TYPE_V128 ? ANYWASM_SELECT_VECTOR : WASM_OP_SELECT$<SEMICOLON>
 
                     if (false) {"
+  # Where a block ended in code that is never reached, its place for results had been given to others.
+  "free_label_patch_list(loader_ctx->frame_csp)$<SEMICOLON>
+                if (loader_ctx->frame_csp->label_type == LABEL_TYPE_FUNCTION)"
+  "free_label_patch_list(loader_ctx->frame_csp)$<SEMICOLON>
+                anywasm_end_block(loader_ctx)$<SEMICOLON>
+                if (loader_ctx->frame_csp->label_type == LABEL_TYPE_FUNCTION)"
   # Engines load modules for different interpreters, in any thread.
   "static void **handle_table" "static _Thread_local void **handle_table"
   # Backtraces tell where in the module, which wamr_loader.c finds out when it is asked.
