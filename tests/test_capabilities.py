@@ -265,7 +265,8 @@ def test_a_capability_works_or_is_an_unsupported_error(engine: anywasm.Engine, c
         USES[capability](engine)
     message = str(caught.value)
     assert engine.name in message
-    assert capability in message
+    # Where all vector instructions are missing, the message may name the larger lack.
+    assert capability in message or (capability == "relaxed_simd" and "simd" not in engine.capabilities)
     if others:  # the message tells an engine that has it
         assert any(name in message for name in others)
 
@@ -278,7 +279,8 @@ def test_a_capability_can_be_switched_off(engine: anywasm.Engine, capability: st
         assert engine.name in str(error)  # it says that it cannot
         return
     assert capability not in limited.capabilities
-    with pytest.raises(anywasm.UnsupportedError, match=capability):
+    lack = "simd" if capability == "relaxed_simd" and "simd" not in engine.capabilities else capability
+    with pytest.raises(anywasm.UnsupportedError, match=lack):
         USES[capability](limited)
 
 

@@ -57,15 +57,15 @@ static void note(const uint8_t *translated, const uint8_t *instruction)
 #endif
 
 // At the end of a block, its results lie where they belong, and what follows goes behind them.
-#define anywasm_end_block(context)                                                               \
-    do {                                                                                         \
-        uint8 *types_;                                                                           \
-        BranchBlock *block_ = (context)->frame_csp;                                              \
-        uint32 count_ = block_type_get_result_types(&block_->block_type, &types_);               \
-        (context)->dynamic_offset = block_->dynamic_offset + wasm_get_cell_num(types_, count_);  \
-        if ((context)->dynamic_offset > (context)->max_dynamic_offset) {                         \
-            (context)->max_dynamic_offset = (context)->dynamic_offset;                           \
-        }                                                                                        \
+#define anywasm_end_block(context)                                                              \
+    do {                                                                                        \
+        uint8 *types_;                                                                          \
+        BranchBlock *block_ = (context)->frame_csp;                                             \
+        uint32 count_ = block_type_get_result_types(&block_->block_type, &types_);              \
+        (context)->dynamic_offset = block_->dynamic_offset + wasm_get_cell_num(types_, count_); \
+        if ((context)->dynamic_offset > (context)->max_dynamic_offset) {                        \
+            (context)->max_dynamic_offset = (context)->dynamic_offset;                          \
+        }                                                                                       \
     } while (0)
 
 #include "changed_wasm_loader.c"  // in the build folder
