@@ -362,6 +362,17 @@ static void many_parameters_arrive(void)
     CHECK(values[0].i32 == 29);
 }
 
+static void values_survive_blocks_whose_ends_are_not_reached(void)
+{
+    aw_instance *blocks = INSTANTIATE(blocks, NULL, 0);
+    aw_raw values[2] = {{.i32 = 0}};
+    CHECK(call(blocks, 0, values) == 0 && values[0].i32 == 7);
+    values[0].i32 = 0;
+    CHECK(call(blocks, 1, values) == 0 && values[0].i32 == 2 && values[1].i64 == 3);
+    values[0].i32 = 1;
+    CHECK(call(blocks, 1, values) == 0 && values[0].i32 == 1 && values[1].i64 == 4);
+}
+
 static void a_host_function_can_be_called_from_the_host(void)
 {
     const aw_valtype ints[] = {i32, i32, i32};
@@ -1196,6 +1207,7 @@ static const test tests[] = {
     TEST(several_results_of_all_number_types_come_in_order, AW_CAP(MULTI_VALUE)),
     TEST(host_functions_are_called_and_can_be_called_in_tail_position, AW_CAP(TAIL_CALL)),
     TEST(many_parameters_arrive, 0),
+    TEST(values_survive_blocks_whose_ends_are_not_reached, AW_CAP(MULTI_VALUE)),
     TEST(a_host_function_can_be_called_from_the_host, 0),
     TEST(a_failing_host_function_unwinds_the_guest, 0),
     TEST(guest_and_host_call_each_other, 0),

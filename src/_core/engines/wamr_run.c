@@ -11,7 +11,7 @@
 #include "wamr.h"
 
 #define FRAMES_MAX 256           // of a backtrace; an endless recursion has thousands alike
-#define HOST_STACK (128 * 1024)  // what a host function finds at least; its own checks (Python's) take over there
+#define HOST_STACK (256 * 1024)  // what a host function finds at least; its own checks (Python's) take over there
 #define FIXED_VALUES 16          // parameters or results of an import that need no allocation
 
 THREAD_LOCAL thread_state aw_wamr_thread;
