@@ -88,6 +88,18 @@ def test_interrupt_from_another_thread_ends_the_call(guest: Callable[..., anywas
     assert instance.exports.one() == 1
 
 
+def test_an_endless_start_function_is_stopped_and_leaves_the_store_usable(
+    interruptible: anywasm.Engine, wat: Callable[[str], bytes]
+) -> None:
+    store = anywasm.Store(interruptible)
+    endless = anywasm.Module(wat("(module (func $forever (loop $again (br $again))) (start $forever))"), interruptible)
+    soon(store.interrupt)
+    with pytest.raises(anywasm.LimitError, match="interrupt"):
+        anywasm.Instance(endless, None, store)
+    good = anywasm.Module(wat('(module (func (export "one") (result i32) (i32.const 1)))'), interruptible)
+    assert anywasm.Instance(good, None, store).exports.one() == 1
+
+
 def test_other_stores_of_the_engine_go_on(guest: Callable[..., anywasm.Instance]) -> None:
     stopped, other = guest(timeout=0.05), guest()
     finished = []

@@ -160,6 +160,24 @@ def test_a_ref_goes_through_a_host_function(instantiate: Instantiate) -> None:
     assert seen[0].heap_type == "struct"
 
 
+@needs_gc
+def test_a_host_function_that_returns_an_object_of_another_type_is_a_type_error(instantiate: Instantiate) -> None:
+    text = """
+      (module
+        (type $pair (struct (field i32)))
+        (type $other (struct (field f64)))
+        (import "host" "f" (func $f (result (ref null $pair))))
+        (func (export "other") (result (ref $other)) (struct.new $other (f64.const 1)))
+        (func (export "run") (result i32) (ref.is_null (call $f))))
+    """
+    results: list[Any] = [None]
+    exports = instantiate(text, {"host": {"f": lambda: results.pop()}}).exports
+    results.append(exports.other())
+    with pytest.raises(TypeError, match="type mismatch"):
+        exports.run()
+    assert exports.run() == 1
+
+
 # --- tables and globals -------------------------------------------------------------------------------------------
 
 

@@ -110,6 +110,10 @@ int wt_error_take(aw_error *error, aw_errorkind kind, wasmtime_error_t *failure)
     aw_error_set(error, kind, "%s", "");
     message_of(error->message, sizeof(error->message), message.data, message.size, kind == AW_ERROR_COMPILE);
     wt.wasm_byte_vec_delete(&message);
+    if (kind != AW_ERROR_COMPILE && strstr(error->message, "type mismatch") != NULL &&
+        strstr(error->message, "incompatible import type") == NULL) {
+        error->kind = AW_ERROR_TYPE;  // a value of a concrete reference type, which Wasmtime alone can check
+    }
     wasm_frame_vec_t frames = {0, NULL};
     wt.wasmtime_error_wasm_trace(failure, &frames);
     error_frames(error, &frames);
