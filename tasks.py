@@ -41,7 +41,7 @@ def c_files() -> list[str]:
 @task
 def setup(c: Any) -> None:
     """Make this environment ready for work: tools, an editable debug build, the commit hook."""
-    python(c, "-m", "pip", "install", "-q", "scikit-build-core>=0.11", "cmake>=3.20", "ninja")
+    python(c, "-m", "pip", "install", "-q", "scikit-build-core>=0.11", "simde-py>=0.8.2", "cmake>=3.20", "ninja")
     install_editable(c, "dev", "--quiet", ".[dev]")
     run(c, "pre-commit", "install")
 
@@ -155,7 +155,11 @@ def bench(c: Any) -> None:
 
 @task(help={"args": "arguments for pytest"})
 def asan(c: Any, args: str = "-q") -> None:
-    """Test under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    """Test under AddressSanitizer and UndefinedBehaviorSanitizer: the engines from C, then all of it."""
+    build = "build/engines"
+    run(c, "cmake", "-S", "tests/engines", "-B", build, "-G", "Ninja", "-DSANITIZE=ON")
+    run(c, "cmake", "--build", build)
+    run(c, "ctest", "--test-dir", build, "--output-on-failure")
     executable = fresh_environment(c, "asan", sys.executable, ".[test]", *preset_options("asan"))
     run(c, executable, "-m", "pytest", *shlex.split(args), **sanitizer_environment("detect_leaks=0"))
 
