@@ -127,7 +127,7 @@ def test_a_c_program_works_on_files_and_directories(
     (tmp_path / "old.txt").write_text("old text")
     done = anywasm.run(
         compiled(compile_c(programs / "files.c")),
-        mounts={"/work": anywasm.Mount(tmp_path, writable=True)},
+        mounts={"/files": anywasm.Mount(tmp_path, writable=True)},
         capture_output=True,
     )
     assert done.stderr == b""
@@ -151,7 +151,7 @@ def test_a_c_program_cannot_write_into_a_read_only_mount(
     compiled: Any, compile_c: Compile, programs: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "old.txt").write_text("old text")
-    done = anywasm.run(compiled(compile_c(programs / "files.c")), mounts={"/work": tmp_path}, capture_output=True)
+    done = anywasm.run(compiled(compile_c(programs / "files.c")), mounts={"/files": tmp_path}, capture_output=True)
     assert done.returncode != 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old text"

@@ -1039,8 +1039,8 @@ def test_c_programs_see_a_whole_world(
     (tmp_path / "sub").mkdir()
     done = anywasm.run(
         compile_c(programs / "wasi.c"),
-        env={"HOME": "/work"},
-        mounts={"/work": anywasm.Mount(tmp_path, writable=True), "/read-only": tmp_path},
+        env={"HOME": "/files"},
+        mounts={"/files": anywasm.Mount(tmp_path, writable=True), "/read-only": tmp_path},
         engine=engine,
         capture_output=True,
         text=True,

@@ -25,13 +25,13 @@ def test_go_programs_work_with_files(
 ) -> None:
     done = anywasm.run(
         build_go(programs / "gofiles"),
-        env={"PWD": "/work"},
-        mounts={"/work": anywasm.Mount(work, writable=True), "/read-only": work},
+        env={"PWD": "/files"},
+        mounts={"/files": anywasm.Mount(work, writable=True), "/read-only": work},
         engine=engine,
         capture_output=True,
         text=True,
     )
     assert (done.stderr, done.returncode) == ("", 0)
-    assert done.stdout == "cwd: /work\nin time\n"
+    assert done.stdout == "cwd: /files\nin time\n"
     assert not list(work.glob("1*"))
     assert not (work / "a").exists()

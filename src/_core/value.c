@@ -235,21 +235,11 @@ static int value_prepare(StoreObject *store, aw_valtype type, PyObject *object, 
                          const value_place *place)
 {
     root->rooted = false;
-    switch (type.kind) {
-    case AW_I32:
-        raw->bits[0] = 0;
-        return value_i32(object, &raw->i32, place);
-    case AW_I64:
-        return value_i64(object, &raw->i64, place);
-    case AW_F32:
-        raw->bits[0] = 0;
-        return value_f32(object, &raw->f32, place);
-    case AW_F64:
-        return value_f64(object, &raw->f64, place);
-    case AW_V128:
+    if (type.kind == AW_V128) {
         return value_v128(object, raw->v128, place);
-    default:
-        break;
+    }
+    if (type.kind != AW_REF) {
+        return number_to_raw(type, object, raw, place);
     }
 
     raw->bits[0] = raw->bits[1] = 0;
@@ -376,19 +366,11 @@ static int raw_root(StoreObject *store, aw_valtype type, const aw_raw *raw, valu
 // The second half: a new reference; takes the root over.
 static PyObject *root_wrap(StoreObject *store, aw_valtype type, const aw_raw *raw, value_root *root)
 {
-    switch (type.kind) {
-    case AW_I32:
-        return PyLong_FromLong(raw->i32);
-    case AW_I64:
-        return PyLong_FromLongLong(raw->i64);
-    case AW_F32:
-        return PyFloat_FromDouble((double)raw->f32);
-    case AW_F64:
-        return PyFloat_FromDouble(raw->f64);
-    case AW_V128:
+    if (type.kind == AW_V128) {
         return PyBytes_FromStringAndSize((const char *)raw->v128, 16);
-    default:
-        break;
+    }
+    if (type.kind != AW_REF) {
+        return number_from_raw(type, raw);
     }
     if (root->rooted) {
         if (root->refclass == AW_REF_EXTERN) {

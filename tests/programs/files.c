@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files and directories below /work, where it finds old.txt.
+// Files and directories below /files, where it finds old.txt.
 
 #include <dirent.h>
 #include <errno.h>
@@ -33,33 +33,33 @@ static void show(const char *path, char *line, size_t size)
 int main(void)
 {
     char line[100];
-    show("/work/old.txt", line, sizeof line);
+    show("/files/old.txt", line, sizeof line);
     printf("read: %s\n", line);
 
-    FILE *file = fopen("/work/new.txt", "w");
+    FILE *file = fopen("/files/new.txt", "w");
     check(file != NULL, "open to write");
     check(fputs("new text...", file) >= 0 && fclose(file) == 0, "write");
     struct stat status;
-    check(stat("/work/new.txt", &status) == 0, "stat");
+    check(stat("/files/new.txt", &status) == 0, "stat");
     printf("size %d, %s\n", (int)status.st_size, S_ISREG(status.st_mode) ? "regular" : "not regular");
 
-    int fd = open("/work/new.txt", O_RDWR);
+    int fd = open("/files/new.txt", O_RDWR);
     check(fd >= 0, "open");
     check(lseek(fd, 4, SEEK_SET) == 4 && read(fd, line, 4) == 4, "seek and read");
     printf("seek: %.4s\n", line);
     check(ftruncate(fd, 8) == 0 && close(fd) == 0, "truncate");
 
-    file = fopen("/work/new.txt", "a");
+    file = fopen("/files/new.txt", "a");
     check(file != NULL && fputs(", more", file) >= 0 && fclose(file) == 0, "append");
-    show("/work/new.txt", line, sizeof line);
+    show("/files/new.txt", line, sizeof line);
     printf("appended: %s\n", line);
 
-    check(rename("/work/new.txt", "/work/moved.txt") == 0, "rename");
-    check(access("/work/new.txt", F_OK) < 0 && access("/work/moved.txt", F_OK) == 0, "access");
+    check(rename("/files/new.txt", "/files/moved.txt") == 0, "rename");
+    check(access("/files/new.txt", F_OK) < 0 && access("/files/moved.txt", F_OK) == 0, "access");
     puts("renamed");
 
-    check(mkdir("/work/inner", 0777) == 0, "mkdir");
-    DIR *dir = opendir("/work");
+    check(mkdir("/files/inner", 0777) == 0, "mkdir");
+    DIR *dir = opendir("/files");
     check(dir != NULL, "opendir");
     char *names[20];
     size_t count = 0;
@@ -73,15 +73,15 @@ int main(void)
         printf(" %s", names[i]);
     }
     puts("");
-    check(stat("/work/inner", &status) == 0, "stat of a directory");
+    check(stat("/files/inner", &status) == 0, "stat of a directory");
     puts(S_ISDIR(status.st_mode) ? "inner is a directory" : "inner is no directory");
 
-    check(unlink("/work/moved.txt") == 0, "unlink");
+    check(unlink("/files/moved.txt") == 0, "unlink");
     puts("unlinked");
 
     errno = 0;
-    check(open("/work/moved.txt", O_RDONLY) < 0, "a file that is gone");
+    check(open("/files/moved.txt", O_RDONLY) < 0, "a file that is gone");
     printf("missing: %d\n", errno);
-    puts(open("/work/../etc/passwd", O_RDONLY) < 0 ? "outside: failed" : "outside: opened");
+    puts(open("/files/../etc/passwd", O_RDONLY) < 0 ? "outside: failed" : "outside: opened");
     return 0;
 }

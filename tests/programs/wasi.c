@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What wasi-libc makes of its host, beyond files.c and stdio.c. /work is writable and has a thousand entries and a directory `sub`;
+// What wasi-libc makes of its host, beyond files.c and stdio.c. /files is writable and has a thousand entries and a directory `sub`;
 // /read-only is the same, read-only. Says what went wrong, or that all is well.
 
 #include <dirent.h>
@@ -53,22 +53,22 @@ static int count_entries(const char *path)
 
 static void directories(void)
 {
-    check(count_entries("/work") == 1003, "a thousand entries, sub, . and ..");
+    check(count_entries("/files") == 1003, "a thousand entries, sub, . and ..");
     check(count_entries("/read-only") == 1003, "the same read-only");
-    WORKS(mkdir("/work/new", 0700));
-    FAILS(mkdir("/work/new", 0700), EEXIST);
-    FAILS(rmdir("/work/missing"), ENOENT);
-    FAILS(rmdir("/work/entry-0000"), ENOTDIR);
-    WORKS(close(open("/work/new/file", O_CREAT | O_WRONLY, 0600)));
-    FAILS(rmdir("/work/new"), ENOTEMPTY);
-    WORKS(unlink("/work/new/file"));
-    WORKS(rmdir("/work/new"));
+    WORKS(mkdir("/files/new", 0700));
+    FAILS(mkdir("/files/new", 0700), EEXIST);
+    FAILS(rmdir("/files/missing"), ENOENT);
+    FAILS(rmdir("/files/entry-0000"), ENOTDIR);
+    WORKS(close(open("/files/new/file", O_CREAT | O_WRONLY, 0600)));
+    FAILS(rmdir("/files/new"), ENOTEMPTY);
+    WORKS(unlink("/files/new/file"));
+    WORKS(rmdir("/files/new"));
 }
 
 static void positions(void)
 {
     char line[64] = "";
-    int fd = open("/work/places", O_RDWR | O_CREAT | O_EXCL, 0600);
+    int fd = open("/files/places", O_RDWR | O_CREAT | O_EXCL, 0600);
     struct iovec parts[2] = {{.iov_base = "0123", .iov_len = 4}, {.iov_base = "456789", .iov_len = 6}};
     check(writev(fd, parts, 2) == 10, "writev");
     check(lseek(fd, -3, SEEK_END) == 7, "lseek from the end");
@@ -85,38 +85,38 @@ static void positions(void)
     check(fstat(fd, &status) == 0 && status.st_size == 6, "fstat after ftruncate");
     struct timespec times[2] = {{.tv_sec = 1000, .tv_nsec = 1}, {.tv_sec = 2000, .tv_nsec = 2}};
     WORKS(futimens(fd, times));
-    check(stat("/work/places", &status) == 0 && status.st_mtim.tv_sec == 2000 && status.st_mtim.tv_nsec == 2,
+    check(stat("/files/places", &status) == 0 && status.st_mtim.tv_sec == 2000 && status.st_mtim.tv_nsec == 2,
           "futimens");
     WORKS(fcntl(fd, F_SETFL, O_APPEND));
     check(lseek(fd, 0, SEEK_SET) == 0 && write(fd, "end", 3) == 3, "append");
     check(fstat(fd, &status) == 0 && status.st_size == 9, "appended");
     WORKS(close(fd));
     FAILS(read(fd, line, 1), EBADF);
-    fd = open("/work/places", O_RDONLY);
+    fd = open("/files/places", O_RDONLY);
     FAILS(write(fd, "x", 1), EBADF);
     WORKS(close(fd));
-    FAILS(open("/work/places", O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
-    WORKS(unlink("/work/places"));
+    FAILS(open("/files/places", O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
+    WORKS(unlink("/files/places"));
 }
 
 static void links(void)
 {
     char line[64] = "";
-    WORKS(symlink("entry-0001", "/work/soft"));
-    check(readlink("/work/soft", line, sizeof line) == 10 && memcmp(line, "entry-0001", 10) == 0, "readlink");
+    WORKS(symlink("entry-0001", "/files/soft"));
+    check(readlink("/files/soft", line, sizeof line) == 10 && memcmp(line, "entry-0001", 10) == 0, "readlink");
     struct stat status;
-    check(lstat("/work/soft", &status) == 0 && S_ISLNK(status.st_mode), "lstat");
-    check(stat("/work/soft", &status) == 0 && S_ISREG(status.st_mode), "stat through a link");
-    WORKS(link("/work/entry-0001", "/work/hard"));
-    check(stat("/work/hard", &status) == 0 && status.st_nlink == 2, "two links");
-    WORKS(rename("/work/hard", "/work/sub/hard"));
-    WORKS(access("/work/sub/hard", R_OK | W_OK));
-    WORKS(unlink("/work/sub/hard"));
-    WORKS(unlink("/work/soft"));
-    WORKS(symlink("../../etc", "/work/out"));
-    check(open("/work/out/passwd", O_RDONLY) < 0, "a link that leads out");
-    check(stat("/work/../secret", &status) < 0, "a path that leads out");
-    WORKS(unlink("/work/out"));
+    check(lstat("/files/soft", &status) == 0 && S_ISLNK(status.st_mode), "lstat");
+    check(stat("/files/soft", &status) == 0 && S_ISREG(status.st_mode), "stat through a link");
+    WORKS(link("/files/entry-0001", "/files/hard"));
+    check(stat("/files/hard", &status) == 0 && status.st_nlink == 2, "two links");
+    WORKS(rename("/files/hard", "/files/sub/hard"));
+    WORKS(access("/files/sub/hard", R_OK | W_OK));
+    WORKS(unlink("/files/sub/hard"));
+    WORKS(unlink("/files/soft"));
+    WORKS(symlink("../../etc", "/files/out"));
+    check(open("/files/out/passwd", O_RDONLY) < 0, "a link that leads out");
+    check(stat("/files/../secret", &status) < 0, "a path that leads out");
+    WORKS(unlink("/files/out"));
 }
 
 static void read_only(void)
@@ -128,7 +128,7 @@ static void read_only(void)
     FAILS(mkdir("/read-only/made", 0700), EROFS);
     FAILS(unlink("/read-only/entry-0000"), EROFS);
     FAILS(rename("/read-only/entry-0000", "/read-only/moved"), EROFS);
-    FAILS(rename("/read-only/entry-0000", "/work/moved"), EROFS);
+    FAILS(rename("/read-only/entry-0000", "/files/moved"), EROFS);
     FAILS(symlink("x", "/read-only/made"), EROFS);
     WORKS(close(open("/read-only/entry-0000", O_RDONLY)));
 }
@@ -154,7 +154,7 @@ int main(void)
     links();
     read_only();
     waiting();
-    check(strcmp(getenv("HOME"), "/work") == 0, "HOME");
+    check(strcmp(getenv("HOME"), "/files") == 0, "HOME");
     if (failures == 0) {
         puts("all is well");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What Go's os package does with a directory that it may write to (/work) and one that it may only read (/read-only, the same).
+// What Go's os package does with a directory that it may write to (/files) and one that it may only read (/read-only, the same).
 package main
 
 import (
@@ -39,7 +39,7 @@ func same[T comparable](what string, got, wanted T) {
 }
 
 func main() {
-	entries, err := os.ReadDir("/work")
+	entries, err := os.ReadDir("/files")
 	check("ReadDir", err)
 	same("entries", len(entries), 501)
 
@@ -50,19 +50,19 @@ func main() {
 	}))
 	same("walked", count, 503)
 
-	check("MkdirAll", os.MkdirAll("/work/a/b/c", 0o755))
-	check("WriteFile", os.WriteFile("/work/a/b/c/file", []byte("some text"), 0o644))
-	check("Rename", os.Rename("/work/a/b/c/file", "/work/a/file"))
-	check("Symlink", os.Symlink("a/file", "/work/link"))
-	target, err := os.Readlink("/work/link")
+	check("MkdirAll", os.MkdirAll("/files/a/b/c", 0o755))
+	check("WriteFile", os.WriteFile("/files/a/b/c/file", []byte("some text"), 0o644))
+	check("Rename", os.Rename("/files/a/b/c/file", "/files/a/file"))
+	check("Symlink", os.Symlink("a/file", "/files/link"))
+	target, err := os.Readlink("/files/link")
 	check("Readlink", err)
 	same("target", target, "a/file")
-	text, err := os.ReadFile("/work/link")
+	text, err := os.ReadFile("/files/link")
 	check("ReadFile", err)
 	same("text", string(text), "some text")
-	check("Link", os.Link("/work/a/file", "/work/hard"))
+	check("Link", os.Link("/files/a/file", "/files/hard"))
 
-	file, err := os.OpenFile("/work/a/file", os.O_RDWR|os.O_APPEND, 0)
+	file, err := os.OpenFile("/files/a/file", os.O_RDWR|os.O_APPEND, 0)
 	check("OpenFile", err)
 	_, err = io.WriteString(file, ", more")
 	check("WriteString", err)
@@ -76,32 +76,32 @@ func main() {
 	check("Close", file.Close())
 
 	when := time.Unix(1_000_000_000, 5)
-	check("Chtimes", os.Chtimes("/work/hard", when, when))
-	info, err := os.Stat("/work/a/file")
+	check("Chtimes", os.Chtimes("/files/hard", when, when))
+	info, err := os.Stat("/files/a/file")
 	check("Stat", err)
 	same("time", info.ModTime().UnixNano(), when.UnixNano())
 	same("size", info.Size(), 4)
-	info, err = os.Lstat("/work/link")
+	info, err = os.Lstat("/files/link")
 	check("Lstat", err)
 	same("mode", info.Mode().Type(), fs.ModeSymlink)
 
-	_, err = os.Open("/work/missing")
+	_, err = os.Open("/files/missing")
 	expect("Open", err, fs.ErrNotExist)
-	_, err = os.OpenFile("/work/hard", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	_, err = os.OpenFile("/files/hard", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	expect("OpenFile", err, fs.ErrExist)
-	expect("Remove", os.Remove("/work/a"), syscall.ENOTEMPTY)
+	expect("Remove", os.Remove("/files/a"), syscall.ENOTEMPTY)
 	expect("WriteFile", os.WriteFile("/read-only/new", nil, 0o644), syscall.EROFS)
 	expect("Remove", os.Remove("/read-only/0"), syscall.EROFS)
 	expect("Mkdir", os.Mkdir("/read-only/new", 0o755), syscall.EROFS)
-	_, err = os.ReadFile("/work/../../secret")
+	_, err = os.ReadFile("/files/../../secret")
 	if err == nil {
 		check("outside", errors.New("was read"))
 	}
 
-	check("RemoveAll", os.RemoveAll("/work/a"))
+	check("RemoveAll", os.RemoveAll("/files/a"))
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), "1") {
-			check("Remove", os.Remove("/work/"+entry.Name()))
+			check("Remove", os.Remove("/files/"+entry.Name()))
 		}
 	}
 
