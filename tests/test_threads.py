@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many threads at once: modules and engines are shared, stores are not. ANYWASM_HAMMER scales the work up."""
 
+import operator
 import os
 import random
 import sys
@@ -23,6 +24,11 @@ GUEST = """
   (memory (export "memory") 1)
   (func (export "run") (param i32) (result i32) (i32.add (call $f (local.get 0)) (i32.const 1)))
   (func (export "trap") (drop (i32.div_u (i32.const 1) (i32.const 0))))
+  (func (export "ask") (param i32)
+    (loop $again
+      (drop (call $f (local.get 0)))
+      (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+      (br_if $again (local.get 0))))
   (func (export "work") (param i32) (result i32) (local i32)
     (loop $again
       (local.set 1 (i32.add (i32.mul (local.get 1) (i32.const 31)) (local.get 0)))
@@ -118,7 +124,7 @@ def test_hammer_compiling(engine: anywasm.Engine, wat: Callable[[str], bytes]) -
                 good += 1
         return good
 
-    assert in_threads(work) == [20 * SCALE * 5] * THREADS
+    assert in_threads(work) == [20 * SCALE * 6] * THREADS
 
 
 def test_hammer_one_store_gives_clear_errors_and_right_results(module: anywasm.Module) -> None:
@@ -179,12 +185,11 @@ def test_hammer_everything_at_random(module: anywasm.Module) -> None:
     assert all(done > 0 for done in in_threads(work))
 
 
-def test_a_long_call_lets_other_threads_run(module: anywasm.Module) -> None:
-    guest = anywasm.Instance(module, {"host": {"f": lambda x: x}}, anywasm.Store(module.engine))
-    count = 1_000_000
+def assert_lets_others_run(function: Callable[[int], Any]) -> None:
+    count = 10_000
     while True:  # long enough on any machine: more than a fifth of a second
         before = time.perf_counter()
-        guest.exports.work(count)
+        function(count)
         if time.perf_counter() - before > 0.2:
             break
         count *= 2
@@ -193,7 +198,7 @@ def test_a_long_call_lets_other_threads_run(module: anywasm.Module) -> None:
 
     def call() -> None:
         for _ in range(2):
-            guest.exports.work(count)
+            function(count)
         finished.set()
 
     thread = threading.Thread(target=call)
@@ -203,6 +208,22 @@ def test_a_long_call_lets_other_threads_run(module: anywasm.Module) -> None:
         time.sleep(0.001)
     thread.join()
     assert ticks > 10  # were the GIL held all along, it would be one or two
+
+
+def test_a_long_call_lets_other_threads_run(module: anywasm.Module) -> None:
+    guest = anywasm.Instance(module, {"host": {"f": lambda x: x}}, anywasm.Store(module.engine))
+    assert_lets_others_run(guest.exports.work)
+
+
+class Callee:
+    def method(self, x: int) -> int:
+        return x
+
+
+@pytest.mark.parametrize("host", [lambda x: x, Callee().method, operator.index], ids=["function", "method", "builtin"])
+def test_a_call_that_often_calls_the_host_lets_other_threads_run(module: anywasm.Module, host: Any) -> None:
+    guest = anywasm.Instance(module, {"host": {"f": host}}, anywasm.Store(module.engine))
+    assert_lets_others_run(guest.exports.ask)
 
 
 def test_a_thread_that_ended_leaves_its_store_usable(module: anywasm.Module) -> None:

@@ -14,6 +14,34 @@
 #define Py_READONLY READONLY
 #endif
 
+// Attributes in an instance's dictionary which CPython manages (since 3.11), so that it specialises code that asks for them. A type
+// with AW_ATTRIBUTES_FLAGS has a field `PyObject *attributes`, which only 3.10 uses.
+#if PY_VERSION_HEX >= 0x030d0000
+#define AW_ATTRIBUTES_VISIT(self, visit, arg) PyObject_VisitManagedDict((PyObject *)(self), visit, arg)
+#define AW_ATTRIBUTES_CLEAR(self) PyObject_ClearManagedDict((PyObject *)(self))
+#elif PY_VERSION_HEX >= 0x030c0000
+#define AW_ATTRIBUTES_VISIT(self, visit, arg) _PyObject_VisitManagedDict((PyObject *)(self), visit, arg)
+#define AW_ATTRIBUTES_CLEAR(self) _PyObject_ClearManagedDict((PyObject *)(self))
+#elif PY_VERSION_HEX >= 0x030b0000
+#define AW_ATTRIBUTES_VISIT(self, visit, arg) aw_attributes_visit((PyObject *)(self), visit, arg)
+#define AW_ATTRIBUTES_CLEAR(self) Py_CLEAR(*_PyObject_GetDictPtr((PyObject *)(self)))
+static inline int aw_attributes_visit(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(*_PyObject_GetDictPtr(self));
+    return 0;
+}
+#else
+#define AW_ATTRIBUTES_VISIT(self, visit, arg) ((self)->attributes != NULL ? visit((self)->attributes, arg) : 0)
+#define AW_ATTRIBUTES_CLEAR(self) Py_CLEAR((self)->attributes)
+#endif
+#if PY_VERSION_HEX >= 0x030b0000
+#define AW_ATTRIBUTES_FLAGS (Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_MANAGED_DICT)
+#define AW_ATTRIBUTES_MEMBERS(type)
+#else
+#define AW_ATTRIBUTES_FLAGS Py_TPFLAGS_HAVE_GC
+#define AW_ATTRIBUTES_MEMBERS(type) {"__dictoffset__", Py_T_PYSSIZET, offsetof(type, attributes), Py_READONLY, NULL},
+#endif
+
 // Immutable types came with 3.10, as did the flag against construction from Python.
 #define AW_TYPE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
 

@@ -28,6 +28,9 @@ typedef struct core_state {
     // Value types by kind: the singletons of the number types and of the nullable abstract references (types.c)
     PyObject *valtypes;  // dict: the four bytes of an aw_valtype as int -> ValType
 
+    PyObject
+        *exports_names;  // set: names of the type Exports, which exports do not hide; NULL until the first (exports.c)
+
     // The engines that calls without one mean (engine.c)
     PyObject *default_engines;  // dict: repr of an Engine -> the Engine of those settings that the process shares
     const aw_engine_api *default_api;  // the engine that was chosen for calls without one, NULL until the first

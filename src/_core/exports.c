@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exports: what an instance exports, as a mapping and as attributes. Each export becomes a Python object when it is first asked
-// for, and stays that object.
+// Exports: what an instance exports, as a mapping and as attributes.
 //
-// Attributes: what was asked for once lies in the object's __dict__, where CPython finds it by itself; __getattr__ is
-// the first time. A name that the type has (keys, items, get, …) stays the type's: such an export is had by its key.
+// All exports become Python objects when the instance is made. They lie in the object's own dictionary, where CPython finds
+// attributes by itself and learns to find them at once: a look-up of ours would keep it from that. A name that the type
+// has (keys, items, get, …) stays the type's: such an export is had by its key.
 
 #include "exports.h"
 
@@ -12,11 +12,8 @@
 
 typedef struct {
     PyObject_HEAD
-    StoreObject *store;    // owned
-    ModuleObject *module;  // owned
-    aw_instance *handle;   // the store's
-    PyObject *objects;     // owned dict: name -> object
-    PyObject *dict;        // owned __dict__ or NULL
+    PyObject *objects;     // owned dict: name -> object, in the module's order
+    PyObject *attributes;  // owned (compat.h)
     PyObject *weakrefs;
 } ExportsObject;
 
@@ -25,65 +22,85 @@ static ExportsObject *exports_cast(PyObject *self)
     return (ExportsObject *)self;
 }
 
-StoreObject *exports_store(PyObject *self)
+// What attribute look-up must go on finding in the type: borrowed set, or NULL with an exception.
+static PyObject *names_of_type(core_state *state)
 {
-    return exports_cast(self)->store;
+    if (state->exports_names == NULL) {
+        PyObject *names = PyObject_Dir((PyObject *)state->Exports);
+        state->exports_names = names != NULL ? PySet_New(names) : NULL;
+        Py_XDECREF(names);
+    }
+    return state->exports_names;
+}
+
+// The object of one export: new reference, or NULL with an exception.
+static PyObject *export_object(StoreObject *store, aw_instance *handle, const ExportTypeObject *export)
+{
+    Py_ssize_t length;
+    const char *name = PyUnicode_AsUTF8AndSize(export->name, &length);
+    if (name == NULL) {
+        return NULL;
+    }
+    aw_extern item;
+    aw_error error;
+    if (store->api->instance_export(handle, export->index, export->kind, name, (size_t)length, &item, &error) < 0) {
+        return error_raise(store->state, NULL, &error);
+    }
+    return extern_wrap(store, &item, export->type, export->name);
+}
+
+// All exports by their names: new reference, or NULL with an exception.
+static PyObject *export_objects(StoreObject *store, ModuleObject *module, aw_instance *handle)
+{
+    PyObject *objects = PyDict_New();
+    for (Py_ssize_t i = 0; objects != NULL && i < PyTuple_GET_SIZE(module->exports); i++) {
+        const ExportTypeObject *export = (ExportTypeObject *)PyTuple_GET_ITEM(module->exports, i);
+        // Python's collector may run code when objects are made, which could close the store.
+        PyObject *object = store_check(store) == 0 ? export_object(store, handle, export) : NULL;
+        if (object == NULL || PyDict_SetItem(objects, export->name, object) < 0) {
+            Py_CLEAR(objects);
+        }
+        Py_XDECREF(object);
+    }
+    return objects;
+}
+
+// The objects that are attributes, too: *objects* itself if all are, which is so but for odd names.
+static PyObject *export_attributes(core_state *state, PyObject *objects)
+{
+    PyObject *reserved = names_of_type(state);
+    PyObject *attributes = reserved != NULL ? Py_NewRef(objects) : NULL;
+    PyObject *name, *object;
+    Py_ssize_t position = 0;
+    while (attributes != NULL && PyDict_Next(objects, &position, &name, &object)) {
+        int hidden = PySet_Contains(reserved, name);
+        if (hidden > 0 && attributes == objects) {
+            Py_SETREF(attributes, PyDict_Copy(objects));
+        }
+        if (attributes != NULL && (hidden < 0 || (hidden > 0 && PyDict_DelItem(attributes, name) < 0))) {
+            Py_CLEAR(attributes);
+        }
+    }
+    return attributes;
 }
 
 PyObject *exports_new(StoreObject *store, ModuleObject *module, aw_instance *handle)
 {
     PyTypeObject *type = store->state->Exports;
-    ExportsObject *self = (ExportsObject *)type->tp_alloc(type, 0);
+    PyObject *objects = export_objects(store, module, handle);
+    PyObject *attributes = objects != NULL ? export_attributes(store->state, objects) : NULL;
+    ExportsObject *self = attributes != NULL ? (ExportsObject *)type->tp_alloc(type, 0) : NULL;
     if (self == NULL) {
-        return NULL;
+        Py_XDECREF(objects);
     }
-    self->store = (StoreObject *)Py_NewRef((PyObject *)store);
-    self->module = (ModuleObject *)Py_NewRef((PyObject *)module);
-    self->handle = handle;
-    self->objects = PyDict_New();
-    if (self->objects == NULL) {
-        Py_DECREF(self);
-        return NULL;
+    else {
+        self->objects = objects;
+        if (PyObject_GenericSetDict((PyObject *)self, attributes, NULL) < 0) {
+            Py_CLEAR(self);
+        }
     }
+    Py_XDECREF(attributes);
     return (PyObject *)self;
-}
-
-// The object of an export: a new reference, or NULL with an exception; KeyError if there is no such export.
-static PyObject *exports_find(ExportsObject *self, PyObject *name)
-{
-    PyObject *object = PyDict_GetItemWithError(self->objects, name);
-    if (object != NULL || PyErr_Occurred()) {
-        return Py_XNewRef(object);
-    }
-    ExportTypeObject *export = PyUnicode_Check(name) ? module_find_export(self->module, name) : NULL;
-    if (export == NULL) {
-        PyErr_SetObject(PyExc_KeyError, name);
-        return NULL;
-    }
-    if (store_check(self->store) < 0) {
-        return NULL;
-    }
-    Py_ssize_t length;
-    const char *text = PyUnicode_AsUTF8AndSize(name, &length);
-    if (text == NULL) {
-        return NULL;
-    }
-    aw_extern item;
-    aw_error error;
-    if (self->store->api->instance_export(self->handle, export->index, export->kind, text, (size_t)length, &item,
-                                          &error) < 0) {
-        return error_raise(self->store->state, NULL, &error);
-    }
-    object = extern_wrap(self->store, &item, export->type, name);
-    if (object != NULL && PyDict_SetItem(self->objects, name, object) < 0) {
-        Py_CLEAR(object);
-    }
-    return object;
-}
-
-PyObject *exports_get(PyObject *self, PyObject *name)
-{
-    return exports_find(exports_cast(self), name);
 }
 
 // --- birth and death ---------------------------------------------------------------------------------------------
@@ -92,11 +109,8 @@ static int Exports_traverse(PyObject *object, visitproc visit, void *arg)
 {
     ExportsObject *self = exports_cast(object);
     Py_VISIT(Py_TYPE(object));
-    Py_VISIT(self->store);
-    Py_VISIT(self->module);
     Py_VISIT(self->objects);
-    Py_VISIT(self->dict);
-    return 0;
+    return AW_ATTRIBUTES_VISIT(self, visit, arg);
 }
 
 static int Exports_clear(PyObject *object)
@@ -105,7 +119,7 @@ static int Exports_clear(PyObject *object)
     if (self->objects != NULL) {
         PyDict_Clear(self->objects);
     }
-    Py_CLEAR(self->dict);
+    AW_ATTRIBUTES_CLEAR(self);
     return 0;
 }
 
@@ -118,52 +132,12 @@ static void Exports_dealloc(PyObject *object)
         PyObject_ClearWeakRefs(object);
     }
     Py_CLEAR(self->objects);
-    Py_CLEAR(self->dict);
-    Py_CLEAR(self->module);
-    Py_CLEAR(self->store);
+    AW_ATTRIBUTES_CLEAR(self);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
 // --- attributes ---------------------------------------------------------------------------------------------------
-
-static PyObject *did_you_mean(PyObject *name, PyObject *names)
-{
-    PyObject *linking = PyImport_ImportModule("anywasm._linking");
-    PyObject *text = linking != NULL ? PyObject_CallMethod(linking, "near_miss", "OO", name, names) : NULL;
-    Py_XDECREF(linking);
-    if (text == NULL) {
-        PyErr_Clear();
-        text = PyUnicode_FromString("");
-    }
-    return text;
-}
-
-static PyObject *Exports_getattro(PyObject *object, PyObject *name)
-{
-    PyObject *value = PyObject_GenericGetAttr(object, name);
-    if (value != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        return value;
-    }
-    PyErr_Clear();
-    ExportsObject *self = exports_cast(object);
-    value = exports_find(self, name);
-    if (value != NULL) {
-        if (PyObject_GenericSetAttr(object, name, value) < 0) {
-            Py_CLEAR(value);
-        }
-        return value;
-    }
-    if (PyErr_ExceptionMatches(PyExc_KeyError)) {
-        PyErr_Clear();
-        PyObject *near = did_you_mean(name, self->module->export_index);
-        if (near != NULL) {
-            PyErr_Format(PyExc_AttributeError, "the module exports no %R%U", name, near);
-            Py_DECREF(near);
-        }
-    }
-    return NULL;
-}
 
 static int Exports_setattro(PyObject *Py_UNUSED(object), PyObject *name, PyObject *Py_UNUSED(value))
 {
@@ -176,22 +150,26 @@ static int Exports_setattro(PyObject *Py_UNUSED(object), PyObject *name, PyObjec
 
 static PyObject *Exports_subscript(PyObject *object, PyObject *name)
 {
-    return exports_find(exports_cast(object), name);
+    PyObject *value = PyDict_GetItemWithError(exports_cast(object)->objects, name);
+    if (value == NULL && !PyErr_Occurred()) {
+        PyErr_SetObject(PyExc_KeyError, name);
+    }
+    return Py_XNewRef(value);
 }
 
 static Py_ssize_t Exports_length(PyObject *object)
 {
-    return PyTuple_GET_SIZE(exports_cast(object)->module->exports);
+    return PyDict_GET_SIZE(exports_cast(object)->objects);
 }
 
 static int Exports_contains(PyObject *object, PyObject *name)
 {
-    return PyUnicode_Check(name) && module_find_export(exports_cast(object)->module, name) != NULL;
+    return PyDict_Contains(exports_cast(object)->objects, name);
 }
 
 static PyObject *Exports_iter(PyObject *object)
 {
-    return PyObject_GetIter(exports_cast(object)->module->export_index);
+    return PyObject_GetIter(exports_cast(object)->objects);
 }
 
 PyDoc_STRVAR(Exports_get_doc, "get($self, name, default=None, /)\n--\n\nThe export of that name, or *default*.");
@@ -201,12 +179,14 @@ static PyObject *Exports_get(PyObject *object, PyObject *const *args, Py_ssize_t
     if (count < 1 || count > 2) {
         return PyErr_Format(PyExc_TypeError, "get(): expected 1 or 2 arguments, got %zd", count);
     }
-    PyObject *value = exports_find(exports_cast(object), args[0]);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
-        PyErr_Clear();
-        return Py_NewRef(count == 2 ? args[1] : Py_None);
+    PyObject *value = PyDict_GetItemWithError(exports_cast(object)->objects, args[0]);
+    if (value == NULL) {
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
+        value = count == 2 ? args[1] : Py_None;
     }
-    return value;
+    return Py_NewRef(value);
 }
 
 // One of collections.abc's views over this mapping.
@@ -249,25 +229,21 @@ static PyObject *Exports_dir(PyObject *object, PyObject *Py_UNUSED(ignored))
     }
     PyObject *set = PySet_New(names);
     Py_DECREF(names);
-    if (set == NULL) {
-        return NULL;
-    }
-    PyObject *export_index = exports_cast(object)->module->export_index, *name, *export;
+    PyObject *name, *export;
     Py_ssize_t position = 0;
-    while (PyDict_Next(export_index, &position, &name, &export)) {
+    while (set != NULL && PyDict_Next(exports_cast(object)->objects, &position, &name, &export)) {
         if (PySet_Add(set, name) < 0) {
-            Py_DECREF(set);
-            return NULL;
+            Py_CLEAR(set);
         }
     }
-    PyObject *list = PySequence_List(set);
-    Py_DECREF(set);
+    PyObject *list = set != NULL ? PySequence_List(set) : NULL;
+    Py_XDECREF(set);
     return list;
 }
 
 static PyObject *Exports_repr(PyObject *object)
 {
-    PyObject *names = PySequence_List(exports_cast(object)->module->export_index);
+    PyObject *names = PySequence_List(exports_cast(object)->objects);
     if (names == NULL) {
         return NULL;
     }
@@ -301,24 +277,31 @@ static PyMethodDef Exports_methods[] = {
 };
 
 static PyMemberDef Exports_members[] = {
-    {"__dictoffset__", Py_T_PYSSIZET, offsetof(ExportsObject, dict), Py_READONLY, NULL},
+    AW_ATTRIBUTES_MEMBERS(ExportsObject)  //
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(ExportsObject, weakrefs), Py_READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot Exports_slots[] = {
-    {Py_tp_doc, (void *)Exports_doc},     {Py_tp_traverse, Exports_traverse},
-    {Py_tp_clear, Exports_clear},         {Py_tp_dealloc, Exports_dealloc},
-    {Py_tp_getattro, Exports_getattro},   {Py_tp_setattro, Exports_setattro},
-    {Py_tp_repr, Exports_repr},           {Py_tp_iter, Exports_iter},
-    {Py_mp_subscript, Exports_subscript}, {Py_mp_length, Exports_length},
-    {Py_sq_contains, Exports_contains},   {Py_tp_methods, Exports_methods},
-    {Py_tp_members, Exports_members},     {0, NULL},
+    {Py_tp_doc, (void *)Exports_doc},
+    {Py_tp_traverse, Exports_traverse},
+    {Py_tp_clear, Exports_clear},
+    {Py_tp_dealloc, Exports_dealloc},
+    {Py_tp_getattro, PyObject_GenericGetAttr},
+    {Py_tp_setattro, Exports_setattro},
+    {Py_tp_repr, Exports_repr},
+    {Py_tp_iter, Exports_iter},
+    {Py_mp_subscript, Exports_subscript},
+    {Py_mp_length, Exports_length},
+    {Py_sq_contains, Exports_contains},
+    {Py_tp_methods, Exports_methods},
+    {Py_tp_members, Exports_members},
+    {0, NULL},
 };
 
 PyType_Spec Exports_spec = {
     .name = "anywasm.Exports",
     .basicsize = sizeof(ExportsObject),
-    .flags = AW_TYPE_FLAGS | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_MAPPING,
+    .flags = AW_TYPE_FLAGS | AW_ATTRIBUTES_FLAGS | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_MAPPING,
     .slots = Exports_slots,
 };

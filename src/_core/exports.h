@@ -5,13 +5,7 @@
 #include "module_type.h"
 #include "store.h"
 
-// The Exports of an instance whose name the store owns. New reference.
+// The Exports of an instance whose name the store owns: a new reference, or NULL with an exception.
 PyObject *exports_new(StoreObject *store, ModuleObject *module, aw_instance *handle);
-
-// The export of that name: a new reference, or NULL with KeyError.
-PyObject *exports_get(PyObject *self, PyObject *name);
-
-// The store of an Exports object: borrowed.
-StoreObject *exports_store(PyObject *self);
 
 #endif

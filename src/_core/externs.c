@@ -204,7 +204,7 @@ const char *store_unusable(const StoreObject *store)
     if (store->handle == NULL) {
         return "closed";
     }
-    return store->depth > 0 && store->thread != PyThread_get_thread_ident() ? "in use by another thread" : NULL;
+    return store->depth > 0 && store->thread != this_thread() ? "in use by another thread" : NULL;
 }
 
 int index_convert(PyObject *object, PyObject *negative, const char *what, uint64_t *out)

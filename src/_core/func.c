@@ -6,9 +6,11 @@
 // results become Python objects in the same array. Which of two vectorcalls does so is chosen when the Func is made:
 // the one for numbers alone, or the general one, which roots references first.
 //
-// The GIL: a short call keeps it, for dropping it costs more than the call. A first call drops it; some calls are timed, and while a
-// function's last timed call took longer than SLOW_NANOSECONDS, its calls drop the GIL. Calls in a store with WASI, which may
-// wait for input, and in an interruptible one, which others must be able to stop, always do.
+// The GIL: a short call keeps it, for dropping it costs more than the call. A first call drops it; some calls are timed, and while the
+// last timed call of a function had a long stretch without Python code, its calls drop the GIL. Python code lets other threads run
+// by itself; taking the GIL for each of many calls of Python functions would cost more than they do. So a stretch is long that
+// takes SLOW_NANOSECONDS for each time that the GIL would have to be taken, but at most LONG_NANOSECONDS. Calls in a
+// store with WASI, which may wait for input, and in an interruptible one, which others must be able to stop, always drop it.
 
 #include "func.h"
 
@@ -19,7 +21,7 @@
 #include "module_type.h"
 #include "value.h"
 
-enum { VALUES_ON_STACK = 16, TIMED_FIRST = 3, TIMED_EVERY = 64, SLOW_NANOSECONDS = 20000 };
+enum { VALUES_ON_STACK = 16, TIMED_FIRST = 3, TIMED_EVERY = 64, SLOW_NANOSECONDS = 20000, LONG_NANOSECONDS = 1000000 };
 
 static inline FuncObject *func_cast(PyObject *self)
 {
@@ -52,17 +54,51 @@ static bool has_concrete_parameters(const FuncTypeObject *type)
     return false;
 }
 
-// Run the engine, and learn from how long it takes whether the next calls drop the GIL. Timed are the first few calls, of which the
-// very first is cold, and then one in TIMED_EVERY: what a function does may depend on its arguments.
+// A stretch of a timed call without Python code ends, or begins.
+static void stretch_end(StoreObject *store)
+{
+    int64_t length = nanoseconds() - store->timing.start;
+    if (length > store->timing.longest) {
+        store->timing.longest = length;
+    }
+    store->timing.count++;
+}
+
+static void stretch_begin(StoreObject *store)
+{
+    store->timing.start = nanoseconds();
+}
+
+static bool stretch_was_long(const store_timing *timing)
+{
+    int64_t bound = timing->count < LONG_NANOSECONDS / SLOW_NANOSECONDS ? timing->count * SLOW_NANOSECONDS
+                                                                        : LONG_NANOSECONDS;
+    return timing->longest > bound;
+}
+
+// Run the engine, and learn whether the next calls drop the GIL. Timed are the first few calls, of which the very first is
+// cold, and then one in TIMED_EVERY: what a function does may depend on its arguments.
 static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint32_t count, aw_error *error)
 {
+    StoreObject *store = self->store;
+    store_timing outer = store->timing;
     self->calls_until_timed = self->calls_timed < TIMED_FIRST ? 1 : TIMED_EVERY;
     self->calls_timed += self->calls_timed < TIMED_FIRST;
-    store_enter(self->store, drop_gil);
-    int64_t start = nanoseconds();
-    int status = self->store->api->func_call(self->item.func, values, count, error);
-    self->slow = nanoseconds() - start > SLOW_NANOSECONDS;
+    store_enter(store, drop_gil);
+    store->timing = (store_timing){.on = true};
+    stretch_begin(store);
+    int status = store->api->func_call(self->item.func, values, count, error);
+    stretch_end(store);
+    self->slow = stretch_was_long(&store->timing);
+    store->timing = outer;
     return status;
+}
+
+static AW_COLD int func_failed(StoreObject *store, aw_error *error)
+{
+    error_raise(store->state, store, error);
+    store_sweep(store);
+    return -1;
 }
 
 // Run the engine on raw values, in a store that was checked: 0, or -1 with an exception.
@@ -84,12 +120,51 @@ static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
         status = store->api->func_call(self->item.func, values, count, &error);
     }
     store_leave(store);
-    if (status < 0) {
-        error_raise(store->state, store, &error);
-        store_sweep(store);
-        return -1;
+    return status < 0 ? func_failed(store, &error) : 0;
+}
+
+// The same for a call that is like most: nothing to be checked, timed or dropped, and no other call in the store.
+static inline int func_run_quick(FuncObject *self, aw_raw *values, uint32_t count)
+{
+    StoreObject *store = self->store;
+    if (self->slow || self->checked || store->drops_gil || store->depth > 0 || self->calls_until_timed == 1) {
+        return func_run(self, values, count);
     }
-    return 0;
+    self->calls_until_timed--;
+    aw_error error;
+    store->depth = 1;
+    store->thread = this_thread();
+    int status = store->api->func_call(self->item.func, values, count, &error);
+    store->depth = 0;
+    return status < 0 ? func_failed(store, &error) : 0;
+}
+
+// Several numbers. Python's collector may run when the tuple is made, and with it code that uses the store: by then they are floats
+// and ints.
+static PyObject *results_numbers(const FuncTypeObject *type, const aw_raw *values)
+{
+    uint32_t count = type->type.result_count;
+    const aw_valtype *types = type->type.results;
+    PyObject *objects[VALUES_ON_STACK];
+    for (uint32_t i = 0; i < count; i++) {
+        objects[i] = number_from_raw(types[i], &values[i]);
+        if (objects[i] == NULL) {
+            while (i-- > 0) {
+                Py_DECREF(objects[i]);
+            }
+            return NULL;
+        }
+    }
+    PyObject *tuple = PyTuple_New((Py_ssize_t)count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (tuple != NULL) {
+            PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, objects[i]);
+        }
+        else {
+            Py_DECREF(objects[i]);
+        }
+    }
+    return tuple;
 }
 
 // Several results: rooted before anything is allocated on Python's side, whose collector may run code that uses the store.
@@ -206,24 +281,23 @@ static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args
     }
 
     aw_raw values[VALUES_ON_STACK];
-    value_place place = {.name = self->name, .what = "parameter"};
     for (uint32_t i = 0; i < parameter_count; i++) {
-        place.index = i;
-        if (number_to_raw(type->values[i], args[i], &values[i], &place) < 0) {
-            return NULL;
+        if (!number_to_raw_quick(type->values[i], args[i], &values[i])) {
+            value_place place = {.name = self->name, .what = "parameter", .index = i};
+            if (number_to_raw_slow(type->values[i], args[i], &values[i], &place) < 0) {
+                return NULL;
+            }
         }
     }
     // After the arguments: their conversion may have run Python code, which may have closed the store.
-    if (store_check(store) < 0 || func_run(self, values, VALUES_ON_STACK) < 0) {
+    if (store_check(store) < 0 || func_run_quick(self, values, VALUES_ON_STACK) < 0) {
         return NULL;
     }
-    if (store->dead == NULL && result_count <= 1) {
-        if (result_count == 0) {
-            Py_RETURN_NONE;
-        }
-        return number_from_raw(type->type.results[0], &values[0]);
+    store_sweep(store);
+    if (result_count == 1) {
+        return number_from_raw(type->values[parameter_count], &values[0]);
     }
-    return results_pack(store, type, values, false);
+    return result_count == 0 ? Py_NewRef(Py_None) : results_numbers(type, values);
 }
 
 // --- being called ---------------------------------------------------------------------------------------------------
@@ -336,6 +410,16 @@ done:
     return thrown;
 }
 
+// With an exception pending: it is thrown on, or kept until the call from Python fails.
+static AW_COLD aw_hostresult host_failed(StoreObject *store, aw_raw *values)
+{
+    if (host_throw(store, values)) {
+        return AW_HOST_THREW;
+    }
+    store_take_exception(store);
+    return AW_HOST_FAILED;
+}
+
 // The arguments as Python has them: new references, all or none.
 static int host_arguments(StoreObject *store, const FuncTypeObject *type, const aw_raw *values, Py_ssize_t count,
                           PyObject **args)
@@ -360,6 +444,10 @@ static aw_hostresult host_call(void *env, aw_caller *caller, aw_raw *values)
 {
     host_function *host = env;
     StoreObject *store = host->store;
+    bool ends_stretch = store->timing.on && host->yields;
+    if (ends_stretch) {
+        stretch_end(store);
+    }
     PyThreadState *token = store_gil_take(store);
     const FuncTypeObject *type = (FuncTypeObject *)host->type;
     Py_ssize_t count = (Py_ssize_t)type->type.parameter_count;
@@ -409,15 +497,53 @@ failed:
         PyMem_Free(slots);
     }
     if (outcome != AW_HOST_OK) {
-        if (host_throw(store, values)) {
-            outcome = AW_HOST_THREW;
-        }
-        else {
-            store_take_exception(store);
-        }
+        outcome = host_failed(store, values);
     }
     store_gil_return(store, token);
+    if (ends_stretch) {
+        stretch_begin(store);
+    }
     return outcome;
+}
+
+// The same for a Python function of numbers, and few of them, while the GIL is held and nothing is timed. Python counts the depth of its
+// own functions.
+static aw_hostresult host_call_numbers(void *env, aw_caller *caller, aw_raw *values)
+{
+    host_function *host = env;
+    StoreObject *store = host->store;
+    if (store->released != NULL || store->timing.on) {
+        return host_call(env, caller, values);
+    }
+    const FuncTypeObject *type = (FuncTypeObject *)host->type;
+    uint32_t count = type->type.parameter_count;
+    PyObject *slots[1 + VALUES_ON_STACK], **args = slots + 1;
+    slots[0] = slots[1] = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        args[i] = number_from_raw(type->values[i], &values[i]);
+        if (args[i] == NULL) {
+            while (i-- > 0) {
+                Py_DECREF(args[i]);
+            }
+            store_take_exception(store);
+            return AW_HOST_FAILED;
+        }
+    }
+    PyObject *callable = host->callable;
+    vectorcallfunc call = PyFunction_Check(callable) ? ((PyFunctionObject *)callable)->vectorcall : PyObject_Vectorcall;
+    PyObject *result = call(callable, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        Py_DECREF(args[i]);
+    }
+    bool done = result != NULL &&
+                (type->type.result_count == 1 ? number_to_raw_quick(type->values[count], result, values)
+                                              : type->type.result_count == 0 && result == Py_None);
+    if (done || (result != NULL && host_results(host, result, values) == 0)) {
+        Py_DECREF(result);
+        return AW_HOST_OK;
+    }
+    Py_XDECREF(result);
+    return host_failed(store, values);
 }
 
 aw_func *func_new_host(StoreObject *store, PyObject *callable, FuncTypeObject *type, PyObject *name, bool pass_caller,
@@ -428,8 +554,9 @@ aw_func *func_new_host(StoreObject *store, PyObject *callable, FuncTypeObject *t
         return NULL;
     }
     aw_error error;
-    aw_func *func = store->api->func_new(store->handle, &type->type, module, import_index, host_call, host, NULL,
-                                         &error);
+    bool quick = host->yields && !pass_caller && type->numbers_only && values_needed(type) <= VALUES_ON_STACK;
+    aw_func *func = store->api->func_new(store->handle, &type->type, module, import_index,
+                                         quick ? host_call_numbers : host_call, host, NULL, &error);
     if (func == NULL) {
         error_raise(store->state, NULL, &error);
     }

@@ -90,6 +90,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     CORE_EXCEPTIONS(X)
 #undef X
     Py_VISIT(state->valtypes);
+    Py_VISIT(state->exports_names);
     Py_VISIT(state->default_engines);
     return 0;
 }
@@ -106,6 +107,7 @@ static int module_clear(PyObject *module)
     CORE_STRINGS(X)
 #undef X
     Py_CLEAR(state->valtypes);
+    Py_CLEAR(state->exports_names);
     Py_CLEAR(state->default_engines);
     return 0;
 }

@@ -359,18 +359,6 @@ static PyObject *outline_exports(outline_types *self)
     return tuple;
 }
 
-static PyObject *exports_by_name(PyObject *exports)
-{
-    PyObject *index = PyDict_New();
-    for (Py_ssize_t i = 0; index != NULL && i < PyTuple_GET_SIZE(exports); i++) {
-        PyObject *export = PyTuple_GET_ITEM(exports, i);
-        if (PyDict_SetItem(index, ((ExportTypeObject *)export)->name, export) < 0) {
-            Py_CLEAR(index);
-        }
-    }
-    return index;
-}
-
 // The outline of the module's bytes, to be freed in both cases: 0 or -1.
 static int module_outline(ModuleObject *self, binary_outline *outline, PyObject *origin)
 {
@@ -399,14 +387,13 @@ static int module_describe(ModuleObject *self, PyObject *origin)
     else {
         self->imports = outline_imports(&types);
         self->exports = self->imports != NULL ? outline_exports(&types) : NULL;
-        self->export_index = self->exports != NULL ? exports_by_name(self->exports) : NULL;
         for (uint32_t i = 0; i < outline.type_count; i++) {
             Py_XDECREF(types.functypes[i]);
         }
         PyMem_Free(types.functypes);
     }
     binary_free(&outline);
-    return self->export_index != NULL ? 0 : -1;
+    return self->exports != NULL ? 0 : -1;
 }
 
 // --- birth and death ---------------------------------------------------------------------------------------------
@@ -478,7 +465,6 @@ static int Module_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->engine);
     Py_VISIT(self->imports);
     Py_VISIT(self->exports);
-    Py_VISIT(self->export_index);
     return 0;
 }
 
@@ -499,7 +485,6 @@ static void Module_dealloc(PyObject *object)
     }
     Py_CLEAR(self->imports);
     Py_CLEAR(self->exports);
-    Py_CLEAR(self->export_index);
     Py_CLEAR(self->binary);
     Py_CLEAR(self->engine);
     type->tp_free(object);
@@ -906,15 +891,6 @@ PyObject *module_function_name(ModuleObject *self, uint32_t function_index)
         PyErr_Clear();
     }
     return name;
-}
-
-ExportTypeObject *module_find_export(ModuleObject *self, PyObject *name)
-{
-    PyObject *export = PyDict_GetItemWithError(self->export_index, name);
-    if (export == NULL) {
-        PyErr_Clear();
-    }
-    return (ExportTypeObject *)export;
 }
 
 // --- sections ------------------------------------------------------------------------------------------------------

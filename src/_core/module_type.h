@@ -8,19 +8,15 @@
 
 typedef struct {
     PyObject_HEAD
-    EngineObject *engine;    // owned
-    aw_module *handle;       // owned
-    PyObject *imports;       // owned tuple of ImportType, in the module's order
-    PyObject *exports;       // owned tuple of ExportType, in the module's order
-    PyObject *export_index;  // owned dict: name -> ExportType
-    PyObject *binary;        // owned bytes: the module, or the skeleton of a deserialized one
+    EngineObject *engine;  // owned
+    aw_module *handle;     // owned
+    PyObject *imports;     // owned tuple of ImportType, in the module's order
+    PyObject *exports;     // owned tuple of ExportType, in the module's order
+    PyObject *binary;      // owned bytes: the module, or the skeleton of a deserialized one
     bool is_skeleton;
     binary_names *names;  // owned, malloc: what the name section holds, once someone asked; points into `binary`
     PyObject *weakrefs;
 } ModuleObject;
-
-// The export of that name: borrowed, or NULL without an exception.
-ExportTypeObject *module_find_export(ModuleObject *self, PyObject *name);
 
 // From the name section (specification 3.0, appendix A.4): new reference, or NULL without an exception. Functions of a module
 // that names none go by the names of their exports.

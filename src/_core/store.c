@@ -18,6 +18,8 @@
 #include "errors.h"
 #include "wasi_type.h"
 
+AW_THREAD_LOCAL char store_thread_mark;
+
 // --- checks ---------------------------------------------------------------------------------------------
 
 int store_check_slow(StoreObject *self)
@@ -216,6 +218,8 @@ host_function *store_add_host_function(StoreObject *self, PyObject *callable, Py
     function->type = Py_NewRef(type);
     function->name = Py_XNewRef(name);
     function->pass_caller = pass_caller;
+    function->yields = PyFunction_Check(callable) ||
+                       (PyMethod_Check(callable) && PyFunction_Check(PyMethod_GET_FUNCTION(callable)));
     function->next = self->host_functions;
     self->host_functions = function;
     return function;

@@ -25,6 +25,7 @@ typedef struct host_function {
     PyObject *type;             // owned FuncType
     PyObject *name;             // owned str or NULL
     bool pass_caller;
+    bool yields;  // a Python function, which lets other threads run when they want to
     struct host_function *next;
 } host_function;
 
@@ -34,6 +35,13 @@ typedef struct store_instance {
     PyObject *module;     // owned Module
 } store_instance;
 
+// How long a call goes without Python code, in nanoseconds: func.c learns from it whether to drop the GIL.
+typedef struct store_timing {
+    bool on;
+    int64_t start, longest;  // of stretches
+    int64_t count;           // of them
+} store_timing;
+
 typedef struct StoreObject {
     PyObject_HEAD
     core_state *state;  // borrowed from the type, at hand for the call path
@@ -41,8 +49,9 @@ typedef struct StoreObject {
     aw_store *handle;                             // owned; NULL once closed
     EngineObject *engine;                         // owned
     uint32_t depth;                               // calls into the engine that are running, one inside the other
-    unsigned long thread;                         // who runs them; meaningful while depth > 0
+    uintptr_t thread;                             // who runs them (this_thread); meaningful while depth > 0
     PyThreadState *released;                      // the GIL is dropped: what to take it back with
+    store_timing timing;                          // of the innermost call
     PyObject *exception;                          // owned: raised by a host function, on its way out
     store_box *boxes;                             // owned, all
     store_box *dead;                              // to be freed
@@ -63,11 +72,18 @@ typedef struct StoreObject {
     PyObject *weakrefs;
 } StoreObject;
 
+// A thread's identity is the address of a variable of its own: one instruction, where PyThread_get_thread_ident is a call.
+extern AW_THREAD_LOCAL char store_thread_mark;
+static inline uintptr_t this_thread(void)
+{
+    return (uintptr_t)&store_thread_mark;
+}
+
 // Open, and not in use by another thread: 0, or -1 with ValueError (closed) or RuntimeError (thread). Begins every method.
 int store_check_slow(StoreObject *self);
 static inline int store_check(StoreObject *self)
 {
-    if (self->handle != NULL && (self->depth == 0 || self->thread == PyThread_get_thread_ident())) {
+    if (self->handle != NULL && (self->depth == 0 || self->thread == this_thread())) {
         return 0;
     }
     return store_check_slow(self);
@@ -85,7 +101,7 @@ void store_sweep_dead(StoreObject *self);
 static inline void store_enter(StoreObject *self, bool drop_gil)
 {
     if (self->depth++ == 0) {
-        self->thread = PyThread_get_thread_ident();
+        self->thread = this_thread();
         if (self->interruptible) {
             store_watch_begin(self);
         }

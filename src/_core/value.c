@@ -4,8 +4,6 @@
 
 #include "value.h"
 
-#include <math.h>
-
 #include "errors.h"
 #include "externs.h"
 
@@ -102,7 +100,7 @@ static PyObject *index_of(PyObject *object, const value_place *place, aw_valtype
     return index;
 }
 
-int value_i32_slow(PyObject *object, int32_t *out, const value_place *place)
+static int convert_i32(PyObject *object, int32_t *out, const value_place *place)
 {
     PyObject *index = index_of(object, place, i32_type);
     if (index == NULL) {
@@ -118,7 +116,7 @@ int value_i32_slow(PyObject *object, int32_t *out, const value_place *place)
     return 0;
 }
 
-int value_i64_slow(PyObject *object, int64_t *out, const value_place *place)
+static int convert_i64(PyObject *object, int64_t *out, const value_place *place)
 {
     PyObject *index = index_of(object, place, i64_type);
     if (index == NULL) {
@@ -144,7 +142,7 @@ int value_i64_slow(PyObject *object, int64_t *out, const value_place *place)
     return 0;
 }
 
-int value_f64_slow(PyObject *object, double *out, const value_place *place)
+static int convert_f64(PyObject *object, double *out, const value_place *place)
 {
     *out = PyFloat_AsDouble(object);
     if (*out == -1.0 && PyErr_Occurred()) {
@@ -159,7 +157,7 @@ int value_f64_slow(PyObject *object, double *out, const value_place *place)
     return 0;
 }
 
-int value_f32(PyObject *object, float *out, const value_place *place)
+static int convert_f32(PyObject *object, float *out, const value_place *place)
 {
     double value = PyFloat_CheckExact(object) ? PyFloat_AS_DOUBLE(object) : PyFloat_AsDouble(object);
     if (value == -1.0 && PyErr_Occurred()) {
@@ -176,6 +174,21 @@ int value_f32(PyObject *object, float *out, const value_place *place)
         return raise_range(place, f32_type, "about -3.4e38 to 3.4e38", object);
     }
     return 0;
+}
+
+int number_to_raw_slow(aw_valtype type, PyObject *object, aw_raw *raw, const value_place *place)
+{
+    raw->bits[0] = 0;
+    switch (type.kind) {
+    case AW_I32:
+        return convert_i32(object, &raw->i32, place);
+    case AW_I64:
+        return convert_i64(object, &raw->i64, place);
+    case AW_F32:
+        return convert_f32(object, &raw->f32, place);
+    default:
+        return convert_f64(object, &raw->f64, place);
+    }
 }
 
 static int value_v128(PyObject *object, uint8_t out[16], const value_place *place)

@@ -4,6 +4,8 @@
 #ifndef AW_VALUE_H
 #define AW_VALUE_H
 
+#include <math.h>
+
 #include "store.h"
 #include "types.h"
 
@@ -40,40 +42,7 @@ int values_from_raw(StoreObject *store, const aw_valtype *types, const aw_raw *r
 // TypeError "add(): expected 2 arguments, got 3".
 void value_raise_count(PyObject *name, Py_ssize_t wanted, Py_ssize_t given);
 
-// Numbers, for the fast paths: small ints and exact floats without a call.
-int value_i32_slow(PyObject *object, int32_t *out, const value_place *place);
-int value_i64_slow(PyObject *object, int64_t *out, const value_place *place);
-int value_f32(PyObject *object, float *out, const value_place *place);
-int value_f64_slow(PyObject *object, double *out, const value_place *place);
-
-static inline int value_i32(PyObject *object, int32_t *out, const value_place *place)
-{
-    long value;
-    if (aw_long_compact(object, &value)) {
-        *out = (int32_t)value;
-        return 0;
-    }
-    return value_i32_slow(object, out, place);
-}
-
-static inline int value_i64(PyObject *object, int64_t *out, const value_place *place)
-{
-    long value;
-    if (aw_long_compact(object, &value)) {
-        *out = value;
-        return 0;
-    }
-    return value_i64_slow(object, out, place);
-}
-
-static inline int value_f64(PyObject *object, double *out, const value_place *place)
-{
-    if (PyFloat_CheckExact(object)) {
-        *out = PyFloat_AS_DOUBLE(object);
-        return 0;
-    }
-    return value_f64_slow(object, out, place);
-}
+// --- numbers: i32, i64, f32, f64 ---------------------------------------------------------------------------------
 
 // A number to Python; the type is none of v128 and references.
 static inline PyObject *number_from_raw(aw_valtype type, const aw_raw *raw)
@@ -90,21 +59,46 @@ static inline PyObject *number_from_raw(aw_valtype type, const aw_raw *raw)
     }
 }
 
-// A number from Python: 0 or -1.
-static inline int number_to_raw(aw_valtype type, PyObject *object, aw_raw *raw, const value_place *place)
+// A number from Python if that is simple: no Python code runs, and there is no exception where it is not.
+static inline bool number_to_raw_quick(aw_valtype type, PyObject *object, aw_raw *raw)
 {
+    long integer;
     switch (type.kind) {
     case AW_I32:
-        raw->bits[0] = 0;
-        return value_i32(object, &raw->i32, place);
+        if (!aw_long_compact(object, &integer)) {
+            return false;
+        }
+        raw->bits[0] = (uint32_t)integer;
+        return true;
     case AW_I64:
-        return value_i64(object, &raw->i64, place);
-    case AW_F32:
+        if (!aw_long_compact(object, &integer)) {
+            return false;
+        }
+        raw->i64 = integer;
+        return true;
+    case AW_F32: {
+        if (!PyFloat_CheckExact(object)) {
+            return false;
+        }
+        double value = PyFloat_AS_DOUBLE(object);
         raw->bits[0] = 0;
-        return value_f32(object, &raw->f32, place);
-    default:
-        return value_f64(object, &raw->f64, place);
+        raw->f32 = (float)value;
+        return !isinf(raw->f32) || isinf(value);
     }
+    default:
+        if (!PyFloat_CheckExact(object)) {
+            return false;
+        }
+        raw->f64 = PyFloat_AS_DOUBLE(object);
+        return true;
+    }
+}
+
+// Any number from Python: 0, or -1 with TypeError, OverflowError or what the object's own conversion raises.
+int number_to_raw_slow(aw_valtype type, PyObject *object, aw_raw *raw, const value_place *place);
+static inline int number_to_raw(aw_valtype type, PyObject *object, aw_raw *raw, const value_place *place)
+{
+    return number_to_raw_quick(type, object, raw) ? 0 : number_to_raw_slow(type, object, raw, place);
 }
 
 #endif

@@ -3,6 +3,8 @@
 
 # Importing this takes a few milliseconds: the modules below import `typing` and the like, if at all, where they use it.
 
+from _collections_abc import Mapping as _Mapping  # which Python has imported at its start
+
 from ._core import (
     Caller,
     CompileError,
@@ -42,6 +44,8 @@ from ._linker import Linker
 from ._load import load
 from ._run import CompletedRun, run
 from ._wasi import Mount, Wasi
+
+_Mapping.register(Exports)
 
 __all__ = [
     "Caller",

@@ -35,6 +35,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// A variable of each thread's, in static storage: reached without a call, also in a library that was opened late, and without
+// allocating, also in a signal handler.
+#if defined(__ELF__)
+#define AW_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define AW_THREAD_LOCAL _Thread_local
+#endif
+
+// For what is rarely run beside what is often run: compilers keep it out of the way.
+#define AW_COLD __attribute__((cold, noinline))
+
 // --- values and types ---------------------------------------------------------------------------
 
 typedef union aw_raw {

@@ -17,6 +17,7 @@
 // The handler reads its tables while other threads may change them, so each entry is one atomic pointer to an action that is
 // never freed. Actions are kept once each, so their number is bounded by the number of different handlers.
 
+#include "engine.h"
 #include "handlers.h"
 
 #include <dlfcn.h>
@@ -41,11 +42,8 @@ static struct {
     bool installed;           // `front` is in the chain
 } table[HANDLERS_COUNT];
 
-// Thread-local variables that a handler reads must not be allocated lazily: the crash may be inside malloc.
-#define IN_HANDLERS _Thread_local __attribute__((tls_model("initial-exec")))
-
-static IN_HANDLERS handlers_function engine_handler;
-static IN_HANDLERS const char *others_run;  // the stack address of the `front` that called another's handler
+static AW_THREAD_LOCAL handlers_function engine_handler;
+static AW_THREAD_LOCAL const char *others_run;  // the stack address of the `front` that called another's handler
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;  // of everything but the handler itself
 

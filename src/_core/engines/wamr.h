@@ -320,9 +320,7 @@ typedef struct thread_state {
     uint8_t *stack_boundary;  // calls stop here, with room left for the host; NULL before the first call
 } thread_state;
 
-// In static storage, so that the fault handler never allocates.
-#define THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
-extern THREAD_LOCAL thread_state aw_wamr_thread;
+extern AW_THREAD_LOCAL thread_state aw_wamr_thread;
 
 run_function aw_wamr_run_plain, aw_wamr_run_interruptible, aw_wamr_run_fueled;
 

@@ -14,7 +14,7 @@
 #define HOST_STACK (256 * 1024)  // what a host function finds at least; its own checks (Python's) take over there
 #define FIXED_VALUES 16          // parameters or results of an import that need no allocation
 
-THREAD_LOCAL thread_state aw_wamr_thread;
+AW_THREAD_LOCAL thread_state aw_wamr_thread;
 
 // --- failures -----------------------------------------------------------------------------------------------------
 

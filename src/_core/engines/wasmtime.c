@@ -49,6 +49,8 @@ static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, c
     store->engine = engine;
     store->host = *host;
     store->memory_limit = limits->memory_bytes;
+    store->interruptible = engine->interruptible;
+    store->stack_for_call = HOST_STACK + engine->wasm_stack;
     store->store = wt.wasmtime_store_new(engine->engine, store, NULL);
     if (store->store == NULL) {
         free(store);
@@ -218,8 +220,8 @@ static int instantiation_failed(aw_store *store, aw_error *error, wasmtime_error
     return -1;
 }
 
-// Where this thread's stack lies; zero until it was asked for.
-static _Thread_local struct {
+// Where this thread's stack lies; all zero until it was asked for.
+static AW_THREAD_LOCAL struct {
     uintptr_t lowest, highest;
 } thread_stack;
 
@@ -246,33 +248,41 @@ static void thread_stack_find(void)
 // Wasmtime gives Wasm code its share of the stack below the outermost call and stops it there, but does not ask whether the thread
 // has as much: beyond its end is a real crash. So each entry asks, for the whole share or, if it is a call inside a call, for
 // what a host function needs. (A stack that is not the thread's, as of a green thread, tells nothing.)
-static bool stack_too_small(aw_store *store, aw_error *error)
+static inline size_t stack_needed(const aw_store *store)
+{
+    return store->entries == 0 ? store->stack_for_call : HOST_STACK;
+}
+
+static inline bool stack_suffices(const aw_store *store, uintptr_t here)
+{
+    return here <= thread_stack.highest && here - thread_stack.lowest >= stack_needed(store);
+}
+
+static AW_COLD bool stack_refuses(aw_store *store, uintptr_t here, aw_error *error)
 {
     if (thread_stack.highest == 0) {
         thread_stack_find();
     }
-    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    size_t needed = HOST_STACK + (store->entries == 0 ? store->engine->wasm_stack : 0);
-    if (here - thread_stack.lowest >= needed || here < thread_stack.lowest || here > thread_stack.highest) {
+    if (stack_suffices(store, here) || here < thread_stack.lowest || here > thread_stack.highest) {
         return false;
     }
     aw_error_set(error, AW_ERROR_TRAP,
                  "call stack exhausted: this thread's stack has %zu KiB left, the call may need %zu KiB "
                  "(threading.stack_size makes more of the one, Engine(max_wasm_stack=…) less of the other)",
-                 (size_t)(here - thread_stack.lowest) >> 10, needed >> 10);
+                 (size_t)(here - thread_stack.lowest) >> 10, stack_needed(store) >> 10);
     error->trap = AW_TRAP_STACK_EXHAUSTED;
     return true;
 }
 
-// Before each entry: false, or true with why not. What enters leaves by store_left.
-static inline bool store_refuses(aw_store *store, aw_error *error)
+// Before each entry: false, or true with why not. *here* is on the stack of the one who enters, who leaves by store_left.
+static inline bool store_refuses(aw_store *store, const void *here, aw_error *error)
 {
     // An epoch that passed while nothing ran is no reason to stop, but a wish to interrupt is.
-    if (store->engine->interruptible && atomic_exchange(&store->interrupted, false)) {
+    if (store->interruptible && atomic_exchange(&store->interrupted, false)) {
         aw_error_set(error, AW_ERROR_INTERRUPTED, WT_INTERRUPTED);
         return true;
     }
-    if (stack_too_small(store, error)) {
+    if (!stack_suffices(store, (uintptr_t)here) && stack_refuses(store, (uintptr_t)here, error)) {
         return true;
     }
     store->entries++;
@@ -298,12 +308,12 @@ static aw_instance *aw_wasmtime_instance_new(aw_store *store, aw_module *module,
         extern_to(&imports[i], &externs[i]);
     }
     instance->store = store;
-    if (store_refuses(store, error)) {
+    wasm_trap_t *trap = NULL;
+    if (store_refuses(store, &trap, error)) {
         free(instance);
         free(externs);
         return NULL;
     }
-    wasm_trap_t *trap = NULL;
     wasmtime_error_t *failure = wt.wasmtime_instance_new(store->context, module->module, externs, import_count,
                                                          &instance->instance, &trap);
     store_left(store);
@@ -508,7 +518,7 @@ static void aw_wasmtime_func_type(aw_func *func, uint32_t *parameter_count, uint
 static int aw_wasmtime_func_call(aw_func *func, aw_raw *values, size_t count, aw_error *error)
 {
     wasm_trap_t *trap = NULL;
-    if (store_refuses(func->store, error)) {
+    if (store_refuses(func->store, &trap, error)) {
         return -1;
     }
     wasmtime_error_t *failure = wt.wasmtime_func_call_unchecked(func->context, &func->func,
@@ -539,7 +549,7 @@ static int aw_wasmtime_func_call_checked(aw_func *func, aw_raw *values, size_t c
     }
     wasm_trap_t *trap = NULL;
     wasmtime_error_t *failure = NULL;
-    bool refused = store_refuses(func->store, error);
+    bool refused = store_refuses(func->store, &trap, error);
     if (!refused) {
         failure = wt.wasmtime_func_call(func->context, &func->func, vals, parameter_count, vals + parameter_count,
                                         result_count, &trap);

@@ -36,9 +36,11 @@ struct aw_store {
     uint64_t memory_limit;  // bytes
     atomic_bool interrupted;
     // Why the engine unwinds, when that is our doing; wt_call_failed tells the caller and takes it back.
-    bool host_failed;  // a host function failed, or its poll said so
-    bool stopped;      // store_interrupt
-    uint32_t entries;  // calls into Wasm that run, one inside the other
+    bool host_failed;       // a host function failed, or its poll said so
+    bool stopped;           // store_interrupt
+    bool interruptible;     // the engine's
+    uint32_t entries;       // calls into Wasm that run, one inside the other
+    size_t stack_for_call;  // bytes that an outermost call may need
 };
 
 struct aw_instance {
