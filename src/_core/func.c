@@ -9,8 +9,8 @@
 // The GIL: a short call keeps it, for dropping it costs more than the call. A first call drops it; some calls are timed, and while the
 // last timed call of a function had a long stretch without Python code, its calls drop the GIL. Python code lets other threads run
 // by itself; taking the GIL for each of many calls of Python functions would cost more than they do. So a stretch is long that
-// takes SLOW_NANOSECONDS for each time that the GIL would have to be taken, but at most LONG_NANOSECONDS. Calls in a
-// store with WASI, which may wait for input, and in an interruptible one, which others must be able to stop, always drop it.
+// takes SLOW_NANOSECONDS for each time that the GIL would have to be taken, but at most LONG_NANOSECONDS. Calls in an
+// interruptible store, which others must be able to stop, always drop it; WASI's functions, which may wait, do so themselves.
 
 #include "func.h"
 
@@ -105,7 +105,7 @@ static AW_COLD int func_failed(StoreObject *store, aw_error *error)
 static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
 {
     StoreObject *store = self->store;
-    bool drop_gil = self->slow || store->drops_gil;
+    bool drop_gil = self->slow || store->interruptible;
     aw_error error;
     int status;
     if (self->checked) {
@@ -127,7 +127,7 @@ static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
 static inline int func_run_quick(FuncObject *self, aw_raw *values, uint32_t count)
 {
     StoreObject *store = self->store;
-    if (self->slow || self->checked || store->drops_gil || store->depth > 0 || self->calls_until_timed == 1) {
+    if (self->slow || self->checked || store->interruptible || store->depth > 0 || self->calls_until_timed == 1) {
         return func_run(self, values, count);
     }
     self->calls_until_timed--;

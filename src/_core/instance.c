@@ -118,8 +118,7 @@ static int import_wasi(resolution *self, ImportTypeObject *import, Py_ssize_t in
     }
     Py_DECREF(given);
     aw_error error;
-    aw_func *handle = store->api->func_new(store->handle, type, NULL, 0, function, wasihost_env(store->wasi), NULL,
-                                           &error);
+    aw_func *handle = wasihost_func_new(store->wasi, type, function, &error);
     if (handle == NULL) {
         error_raise(store->state, NULL, &error);
         return -1;

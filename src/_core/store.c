@@ -410,7 +410,6 @@ static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         }
     }
     self->externrefs_until_gc = EXTERNREFS_UNTIL_GC;
-    self->drops_gil = self->interruptible || self->wasi != NULL;
     return (PyObject *)self;
 error:
     Py_DECREF(self);

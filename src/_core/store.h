@@ -66,7 +66,6 @@ typedef struct StoreObject {
     double timeout;       // seconds for an outermost call, or 0
     double deadline;      // of the one that runs, on the monotonic clock, or 0
     bool interrupted;     // by interrupt(): these two are for what waits outside the engine
-    bool drops_gil;       // around every call, however short
     bool interruptible;   // outermost calls are watched for Ctrl-C and the timeout
     bool watches_ctrl_c;  // this one is
     PyObject *weakrefs;

@@ -44,9 +44,39 @@ bool wasihost_find(const char *name, size_t length, const aw_functype **type, aw
     return aw_wasi_find(name, length, type, function);
 }
 
-void *wasihost_env(PyObject *self)
+// WASI's functions may wait, so they run without the GIL, whatever the running call did with it.
+typedef struct wasi_binding {
+    WasiHostObject *host;  // borrowed: its store outlives the engine's
+    aw_hostfunc function;
+} wasi_binding;
+
+static aw_hostresult wasi_call(void *env, aw_caller *caller, aw_raw *values)
 {
-    return wasihost_cast(self)->wasi;
+    const wasi_binding *binding = env;
+    StoreObject *store = binding->host->store;
+    if (store->released != NULL) {
+        return binding->function(binding->host->wasi, caller, values);
+    }
+    store->released = PyEval_SaveThread();
+    aw_hostresult result = binding->function(binding->host->wasi, caller, values);
+    store_gil_take(store);
+    return result;
+}
+
+aw_func *wasihost_func_new(PyObject *self, const aw_functype *type, aw_hostfunc function, aw_error *error)
+{
+    StoreObject *store = wasihost_cast(self)->store;
+    wasi_binding *binding = malloc(sizeof(*binding));
+    if (binding == NULL) {
+        aw_error_set(error, AW_ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    *binding = (wasi_binding){.host = wasihost_cast(self), .function = function};
+    aw_func *func = store->api->func_new(store->handle, type, NULL, 0, wasi_call, binding, free, error);
+    if (func == NULL) {
+        free(binding);
+    }
+    return func;
 }
 
 bool wasihost_exit(PyObject *self, uint32_t *status)

@@ -9,9 +9,10 @@ bool wasihost_check(core_state *state, PyObject *object);
 // The store that the program runs in, borrowed; NULL when it is closed. 0, or -1 with ValueError: it runs in one already.
 int wasihost_bind(PyObject *self, StoreObject *store);
 
-// The function of that name in wasi_snapshot_preview1, and the `env` to call it with.
+// The function of that name in wasi_snapshot_preview1, or false; and a function of the store's that calls it with the program's view:
+// owned, or NULL with the error filled in.
 bool wasihost_find(const char *name, size_t length, const aw_functype **type, aw_hostfunc *function);
-void *wasihost_env(PyObject *self);
+aw_func *wasihost_func_new(PyObject *self, const aw_functype *type, aw_hostfunc function, aw_error *error);
 
 // The program has called proc_exit: true once, with the status.
 bool wasihost_exit(PyObject *self, uint32_t *status);
