@@ -160,7 +160,14 @@ def test_an_unknown_engine_is_named_with_those_that_are_there(name: str) -> None
 
 @pytest.mark.parametrize(
     "settings",
-    [{"optimize": "much"}, {"disable": ["nonsense"]}, {"max_wasm_stack": -1}, {"max_wasm_stack": 2**70}],
+    [
+        {"optimize": "much"},
+        {"disable": ["nonsense"]},
+        {"max_wasm_stack": -1},
+        {"max_wasm_stack": 2**70},
+        {"pooling": 0},
+        {"pooling": 2**40},
+    ],
     ids=str,
 )
 def test_a_wrong_setting_is_refused(engine: anywasm.Engine, settings: dict[str, Any]) -> None:

@@ -29,7 +29,8 @@ WEBASSEMBLY_3 = {
 # What each engine claims: a change here is a change for users, and belongs into the changelog.
 CLAIMED = {
     "wasmtime": WEBASSEMBLY_3
-    | {"threads", "fuel", "interrupt", "serialize", "wat", "imported_memory", "imported_table", "imported_global"},
+    | {"threads", "fuel", "interrupt", "serialize", "wat", "pooling"}
+    | {"imported_memory", "imported_table", "imported_global"},
     "wamr": {
         "threads",
         "tail_call",
@@ -65,6 +66,7 @@ ALL = [
     "interrupt",
     "serialize",
     "wat",
+    "pooling",
     "imported_memory",
     "imported_table",
     "imported_global",
@@ -211,6 +213,18 @@ def use_wat(engine: anywasm.Engine) -> None:
     assert anywasm.Instance(module, store=anywasm.Store(engine)).exports.f() == 7
 
 
+def use_pooling(engine: anywasm.Engine) -> None:
+    pooled = anywasm.Engine(engine.name, pooling=2)
+    assert "pooling" in pooled.capabilities
+    module = anywasm.Module(toolchain.wat('(module (memory (export "m") 1))'), pooled)
+    instances = [anywasm.Instance(module), anywasm.Instance(module)]
+    with pytest.raises(anywasm.LimitError, match="2"):
+        anywasm.Instance(module)
+    instances[0].exports.m[0] = 9
+    del instances
+    assert [anywasm.Instance(module).exports.m[0] for _ in range(3)] == [0] * 3
+
+
 def use_imported_memory(engine: anywasm.Engine) -> None:
     store = anywasm.Store(engine)
     memory = anywasm.Memory(anywasm.MemoryType(1, 2), store)
@@ -291,6 +305,6 @@ def test_the_engine_claims_exactly_what_is_written_here(engine: anywasm.Engine) 
 
 def test_an_engine_without_settings_has_what_needs_none(engine: anywasm.Engine) -> None:
     info = next(info for info in anywasm.engines() if info.name == engine.name)
-    assert engine.capabilities == info.capabilities - {"fuel", "interrupt"}
+    assert engine.capabilities == info.capabilities - {"fuel", "interrupt", "pooling"}
     assert engine.version == info.version
     assert isinstance(engine.capabilities, frozenset)

@@ -35,7 +35,7 @@ def test_the_settings_make_an_equal_engine(engine: anywasm.Engine) -> None:
 def test_an_engine_has_what_it_is_listed_with(engine: anywasm.Engine) -> None:
     info = next(info for info in anywasm.engines() if info.name == engine.name)
     assert engine.version == info.version
-    assert engine.capabilities == info.capabilities - {"fuel", "interrupt"}
+    assert engine.capabilities == info.capabilities - {"fuel", "interrupt", "pooling"}
 
 
 @pytest.mark.parametrize(("setting", "capability"), [("fuel", "fuel"), ("interruptible", "interrupt")])
@@ -47,6 +47,35 @@ def test_a_setting_brings_its_capability(engine: anywasm.Engine, setting: str, c
     else:
         with pytest.raises(anywasm.UnsupportedError, match=f"{setting}.*{capability}"):
             anywasm.Engine(engine.name, **{setting: True})  # type: ignore[arg-type]
+
+
+@pytest.mark.requires("pooling")
+def test_a_pool_that_the_address_space_cannot_hold_is_refused(engine: anywasm.Engine) -> None:
+    made = anywasm.Engine(engine.name, pooling=3)
+    assert repr(made) == f"Engine('{engine.name}', pooling=3)"
+    assert pickle.loads(pickle.dumps(made)).config == made.config
+    with pytest.raises(anywasm.UnsupportedError, match="no address space for 2000000 instances"):
+        anywasm.Engine(engine.name, pooling=2_000_000)
+
+
+@pytest.mark.requires("pooling")
+def test_pooled_engines_and_others_share_compiled_modules(engine: anywasm.Engine, wat: Any) -> None:
+    binary = wat('(module (memory 1) (func (export "f") (result i32) i32.const 5))')
+    pooled = anywasm.Engine(engine.name, pooling=3)
+    for one, other in ((engine, pooled), (pooled, engine)):
+        module = anywasm.Module.deserialize(anywasm.Module(binary, one).serialize(), other)
+        assert anywasm.Instance(module).exports.f() == 5
+
+
+@pytest.mark.requires("pooling")
+@pytest.mark.parametrize(
+    "text",
+    ["(memory 1) (memory 1)", "(table 30000 funcref)", " ".join(["(table 1 funcref)"] * 5)],
+    ids=["memories", "elements", "tables"],
+)
+def test_what_a_pool_has_no_room_for_is_a_compile_error(engine: anywasm.Engine, wat: Any, text: str) -> None:
+    with pytest.raises(anywasm.CompileError, match="limit"):
+        anywasm.Module(wat(f"(module {text})"), anywasm.Engine(engine.name, pooling=1))
 
 
 def run_alone(program: str) -> None:

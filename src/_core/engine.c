@@ -328,27 +328,26 @@ static int optimize_convert(PyObject *object, uint8_t *out)
     return -1;
 }
 
-static int stack_convert(PyObject *object, size_t *out)
+// A setting that is a number of *what* from 1 to *most*, or None for 0: 0 or -1.
+static int number_convert(PyObject *object, const char *name, const char *what, Py_ssize_t most, Py_ssize_t *out)
 {
     *out = 0;
     if (object == Py_None) {
         return 0;
     }
     if (!PyIndex_Check(object)) {
-        PyErr_Format(PyExc_TypeError, "Engine(): max_wasm_stack: expected a number of bytes or None, got %.200s",
+        PyErr_Format(PyExc_TypeError, "Engine(): %s: expected a number of %s or None, got %.200s", name, what,
                      Py_TYPE(object)->tp_name);
         return -1;
     }
-    Py_ssize_t size = PyNumber_AsSsize_t(object, NULL);
-    if (size == -1 && PyErr_Occurred()) {
+    *out = PyNumber_AsSsize_t(object, NULL);
+    if (*out == -1 && PyErr_Occurred()) {
         return -1;
     }
-    if (size <= 0 || size == PY_SSIZE_T_MAX) {
-        PyErr_SetString(PyExc_ValueError,
-                        "Engine(): max_wasm_stack: expected a number of bytes above 0 that fits into memory");
+    if (*out <= 0 || *out > most) {
+        PyErr_Format(PyExc_ValueError, "Engine(): %s: expected a number of %s from 1 to %zd", name, what, most);
         return -1;
     }
-    *out = (size_t)size;
     return 0;
 }
 
@@ -416,13 +415,15 @@ static int settings_convert(core_state *state, PyObject *args, PyObject *keyword
                             "parallel_compilation",
                             "nan_canonicalization",
                             "max_wasm_stack",
+                            "pooling",
                             "disable",
                             NULL};
-    PyObject *name = Py_None, *optimize = Py_None, *max_wasm_stack = Py_None, *disable = NULL;
+    PyObject *name = Py_None, *optimize = Py_None, *max_wasm_stack = Py_None, *pooling = Py_None, *disable = NULL;
+    Py_ssize_t stack_bytes, instances;
     int fuel = 0, interruptible = 0, debug_info = 0, parallel_compilation = 1, nan_canonicalization = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$pppOppOO:Engine", names, &name, &fuel, &interruptible,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$pppOppOOO:Engine", names, &name, &fuel, &interruptible,
                                      &debug_info, &optimize, &parallel_compilation, &nan_canonicalization,
-                                     &max_wasm_stack, &disable)) {
+                                     &max_wasm_stack, &pooling, &disable)) {
         return -1;
     }
     memset(config, 0, sizeof(*config));
@@ -432,9 +433,13 @@ static int settings_convert(core_state *state, PyObject *args, PyObject *keyword
     config->parallel_compilation = parallel_compilation ? 0 : 1;
     config->nan_canonicalization = nan_canonicalization;
     if (optimize_convert(optimize, &config->optimize) < 0 ||
-        stack_convert(max_wasm_stack, &config->max_wasm_stack) < 0 || disable_convert(disable, &config->disabled) < 0) {
+        number_convert(max_wasm_stack, "max_wasm_stack", "bytes", PY_SSIZE_T_MAX - 1, &stack_bytes) < 0 ||
+        number_convert(pooling, "pooling", "instances", INT32_MAX, &instances) < 0 ||
+        disable_convert(disable, &config->disabled) < 0) {
         return -1;
     }
+    config->max_wasm_stack = (size_t)stack_bytes;
+    config->pooling = (uint32_t)instances;
     if (name == Py_None) {
         *api = api_default(state);
         return *api != NULL ? 0 : -1;
@@ -459,12 +464,14 @@ static PyObject *settings_dict(const aw_config *config)
 {
     PyObject *disable = capability_tuple(config->disabled);
     PyObject *stack = config->max_wasm_stack > 0 ? PyLong_FromSize_t(config->max_wasm_stack) : Py_NewRef(Py_None);
-    if (disable == NULL || stack == NULL) {
+    PyObject *pooling = config->pooling > 0 ? PyLong_FromUnsignedLong(config->pooling) : Py_NewRef(Py_None);
+    if (disable == NULL || stack == NULL || pooling == NULL) {
         Py_XDECREF(disable);
         Py_XDECREF(stack);
+        Py_XDECREF(pooling);
         return NULL;
     }
-    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N}",                                             //
+    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N,s:N}",                                         //
                          "fuel", config->fuel ? Py_True : Py_False,                                       //
                          "interruptible", config->interruptible ? Py_True : Py_False,                     //
                          "debug_info", config->debug_info ? Py_True : Py_False,                           //
@@ -472,6 +479,7 @@ static PyObject *settings_dict(const aw_config *config)
                          "parallel_compilation", config->parallel_compilation == 1 ? Py_False : Py_True,  //
                          "nan_canonicalization", config->nan_canonicalization ? Py_True : Py_False,       //
                          "max_wasm_stack", stack,                                                         //
+                         "pooling", pooling,                                                              //
                          "disable", disable);
 }
 
@@ -486,6 +494,9 @@ static PyObject *settings_text(const aw_engine_api *api, const aw_config *config
         config->nan_canonicalization ? ", nan_canonicalization=True" : "");
     if (text != NULL && config->max_wasm_stack > 0) {
         Py_SETREF(text, PyUnicode_FromFormat("%U, max_wasm_stack=%zu", text, config->max_wasm_stack));
+    }
+    if (text != NULL && config->pooling > 0) {
+        Py_SETREF(text, PyUnicode_FromFormat("%U, pooling=%u", text, (unsigned)config->pooling));
     }
     if (text != NULL && config->disabled != 0) {
         PyObject *names = capability_tuple(config->disabled);
@@ -506,6 +517,7 @@ PyObject *engine_code_settings(EngineObject *self)
     config.optimize = 0;  // the code differs, but runs with any
     config.parallel_compilation = 0;
     config.max_wasm_stack = 0;
+    config.pooling = 0;
     return settings_text(self->api, &config);
 }
 
@@ -517,13 +529,20 @@ static PyObject *engine_make(core_state *state, const aw_engine_api *api, const 
     if (engine_require(state, api, &known) < 0) {
         return NULL;
     }
-    uint64_t missing = (config->fuel ? AW_CAP(FUEL) : 0) | (config->interruptible ? AW_CAP(INTERRUPT) : 0);
-    missing &= ~known.capabilities;
-    if (missing != 0) {
-        bool fuel = (missing & AW_CAP(FUEL)) != 0;
-        Py_XDECREF(known.library);
-        return engine_raise_unsupported(state, api, fuel ? AW_CAP(FUEL) : AW_CAP(INTERRUPT),
-                                        fuel ? "Engine(): fuel=True" : "Engine(): interruptible=True");
+    const struct {
+        bool wanted;
+        uint64_t capability;
+        const char *setting;
+    } settings[] = {
+        {config->fuel, AW_CAP(FUEL), "Engine(): fuel=True"},
+        {config->interruptible, AW_CAP(INTERRUPT), "Engine(): interruptible=True"},
+        {config->pooling > 0, AW_CAP(POOLING), "Engine(): pooling"},
+    };
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        if (settings[i].wanted && (known.capabilities & settings[i].capability) == 0) {
+            Py_XDECREF(known.library);
+            return engine_raise_unsupported(state, api, settings[i].capability, settings[i].setting);
+        }
     }
     EngineObject *self = engine_cast(state->Engine->tp_alloc(state->Engine, 0));
     if (self == NULL) {
@@ -592,7 +611,8 @@ int engine_convert(core_state *state, PyObject *object, EngineObject **out)
 PyDoc_STRVAR(
     Engine_doc,
     "Engine(name=None, *, fuel=False, interruptible=False, debug_info=False, optimize=None, "
-    "parallel_compilation=True, nan_canonicalization=False, max_wasm_stack=None, disable=())\n--\n\n"
+    "parallel_compilation=True, nan_canonicalization=False, max_wasm_stack=None, pooling=None, "
+    "disable=())\n--\n\n"
     "A WebAssembly engine with its compile settings. Threads may share it.\n\n"
     "name: str, one of those that anywasm.engines() lists; None takes the environment variable ANYWASM_ENGINE, else\n"
     "  the first that is here.\n"
@@ -603,6 +623,9 @@ PyDoc_STRVAR(
     "parallel_compilation: bool, compile a module on all processors.\n"
     "nan_canonicalization: bool, every NaN that arithmetic makes has the same bits.\n"
     "max_wasm_stack: int, bytes of stack for Wasm code; None is the engine's default.\n"
+    "pooling: int, make room for so many instances ahead, so that making one costs the system nothing: for many that\n"
+    "  live shortly. There are never more at a time (LimitError); each has one memory and four tables at most. None makes\n"
+    "  room for each as it comes.\n"
     "disable: names of features that modules must not use, such as 'simd'; what builds on one goes with it.\n\n"
     "Raises ValueError for an unknown name, and UnsupportedError for an engine that is not installed or a setting\n"
     "that it lacks. Modules and stores made with the same Engine object fit each other.");

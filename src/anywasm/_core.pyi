@@ -138,6 +138,7 @@ class Engine:
         parallel_compilation: bool = True,
         nan_canonicalization: bool = False,
         max_wasm_stack: int | None = None,
+        pooling: int | None = None,
         disable: Sequence[str] = (),
     ) -> Self: ...
     @property

@@ -257,6 +257,7 @@ void aw_error_clear(aw_error *error);  // frees the frames; the exception is the
     X(INTERRUPT, "interrupt", "a running call can be stopped from outside")                                      \
     X(SERIALIZE, "serialize", "compiled modules can be saved and loaded")                                        \
     X(WAT, "wat", "the text format is accepted")                                                                 \
+    X(POOLING, "pooling", "room for instances that is made ahead")                                               \
     X(IMPORTED_MEMORY, "imported_memory", "a memory of the host or of another instance can be imported")         \
     X(IMPORTED_TABLE, "imported_table", "a table of the host or of another instance can be imported")            \
     X(IMPORTED_GLOBAL, "imported_global", "a mutable global of the host or of another instance can be imported") \
@@ -301,6 +302,7 @@ typedef struct aw_config {
     uint8_t parallel_compilation;  // 0 default (on), 1 off
     bool nan_canonicalization;     // every NaN that arithmetic makes is the canonical one
     size_t max_wasm_stack;         // bytes; 0 the engine's default
+    uint32_t pooling;              // make room for so many instances ahead, and for no more; 0 as they come
     uint64_t disabled;             // AW_CAP_ bits of the specification's features that modules must not use
 } aw_config;
 

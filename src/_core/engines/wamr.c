@@ -71,6 +71,10 @@ static aw_engine *aw_wamr_engine_new(const aw_config *config, const char *librar
         unsupported(error, 0, "canonical NaNs (nan_canonicalization)");
         return NULL;
     }
+    if (config->pooling != 0) {
+        unsupported(error, AW_CAP(POOLING), "pooling");
+        return NULL;
+    }
     aw_engine *engine = calloc(1, sizeof(*engine));
     if (engine == NULL) {
         out_of_memory(error);

@@ -13,6 +13,8 @@
 
 enum {
     DEFAULT_WASM_STACK = 512 << 10,  // Wasmtime's own default; host functions on the way count, too
+    POOL_MAXIMUM = 10000,            // instances: 50 TiB of address space
+    POOL_TABLES = 4,                 // of an instance in a pool
     HOST_STACK = 256 << 10,  // what stays free for them below that: with it, a thread needs less than a megabyte
 };
 

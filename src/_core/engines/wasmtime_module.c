@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Engines and modules: settings, compiling, the compiled form, text.
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "handlers.h"
@@ -24,7 +26,7 @@ int aw_wasmtime_probe(const char *library, const char **version, uint64_t *capab
         return -1;
     }
     *version = wt_library_version;
-    *capabilities = ALWAYS | AW_CAP(FUEL) | AW_CAP(INTERRUPT);
+    *capabilities = ALWAYS | AW_CAP(FUEL) | AW_CAP(INTERRUPT) | AW_CAP(POOLING);
     return 0;
 }
 
@@ -50,6 +52,23 @@ static uint64_t disabled_closure(uint64_t disabled)
     return disabled;
 }
 
+// A pool is address space: of a size that Wasmtime asks for with a panic if it cannot be had. So it is tried first.
+static int pool_check(const aw_config *config, aw_error *error)
+{
+    const size_t instance = (size_t)5 << 30;  // a memory's reservation of 4 GiB, its guards, tables
+    size_t size = config->pooling * instance;
+    void *space = config->pooling <= POOL_MAXIMUM
+                      ? mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                      : MAP_FAILED;
+    if (space == MAP_FAILED) {
+        return aw_error_set(error, AW_ERROR_UNSUPPORTED,
+                            "pooling: there is no address space for %" PRIu32 " instances of 5 GiB each (at most %d)",
+                            config->pooling, POOL_MAXIMUM);
+    }
+    munmap(space, size);
+    return 0;
+}
+
 // What Wasmtime answers with a panic instead of an error.
 static int config_check(const aw_config *config, aw_error *error)
 {
@@ -58,12 +77,27 @@ static int config_check(const aw_config *config, aw_error *error)
         return aw_error_set(error, AW_ERROR_UNSUPPORTED, "max_wasm_stack: wasmtime takes at most %d bytes, got %zu",
                             STACK_MAXIMUM, config->max_wasm_stack);
     }
+    if (config->pooling > 0 && pool_check(config, error) < 0) {
+        return -1;
+    }
     // Components need the first two; its C API has no setting for the third.
     if (config->disabled & (AW_CAP(BULK_MEMORY) | AW_CAP(REFERENCE_TYPES) | AW_CAP(EXTENDED_CONST))) {
         return aw_error_set(error, AW_ERROR_UNSUPPORTED,
                             "disable: wasmtime cannot do without bulk_memory, reference_types and extended_const");
     }
     return 0;
+}
+
+static void pool_set(wasm_config_t *settings, uint32_t instances)
+{
+    wasmtime_pooling_allocation_config_t *pool = wt.wasmtime_pooling_allocation_config_new();
+    wt.wasmtime_pooling_allocation_config_total_core_instances_set(pool, instances);
+    wt.wasmtime_pooling_allocation_config_total_memories_set(pool, instances);
+    wt.wasmtime_pooling_allocation_config_total_gc_heaps_set(pool, instances);
+    wt.wasmtime_pooling_allocation_config_max_tables_per_module_set(pool, POOL_TABLES);
+    wt.wasmtime_pooling_allocation_config_total_tables_set(pool, instances * POOL_TABLES);
+    wt.wasmtime_pooling_allocation_strategy_set(settings, pool);
+    wt.wasmtime_pooling_allocation_config_delete(pool);
 }
 
 static size_t wasm_stack_of(const aw_config *config)
@@ -111,6 +145,9 @@ static wasm_engine_t *engine_make(const aw_config *config, bool parallel)
     }
     wt.wasmtime_config_memory_may_move_set(settings, false);
     wt.wasmtime_config_max_wasm_stack_set(settings, wasm_stack_of(config));
+    if (config->pooling > 0) {
+        pool_set(settings, config->pooling);
+    }
     return wt.wasm_engine_new_with_config(settings);
 }
 
@@ -135,7 +172,8 @@ aw_engine *aw_wasmtime_engine_new(const aw_config *config, const char *library, 
     engine->wasm_stack = wasm_stack_of(config);
     engine->interruptible = config->interruptible;
     engine->capabilities = (ALWAYS & ~disabled_closure(config->disabled)) | (config->fuel ? AW_CAP(FUEL) : 0) |
-                           (config->interruptible ? AW_CAP(INTERRUPT) : 0);
+                           (config->interruptible ? AW_CAP(INTERRUPT) : 0) |
+                           (config->pooling > 0 ? AW_CAP(POOLING) : 0);
     return engine;
 }
 
