@@ -145,12 +145,11 @@ def headers(c: Any) -> None:
     python(c, "third-party/wasmtime-check/check.py")
 
 
-@task
-def bench(c: Any) -> None:
-    """Measure, with the optimized build; compare figures of one machine and one day only."""
-    executable = fresh_environment(c, "bench", sys.executable, ".[wasmtime]")
-    for script in sorted(Path("benchmarks").glob("*.py")):
-        run(c, executable, script)
+@task(help={"case": "a topic, or a part of a case's name"})
+def bench(c: Any, case: str = "") -> None:
+    """Measure the optimized build beside its peers; write build/bench.json and print a table with the bars."""
+    executable = fresh_environment(c, "bench", sys.executable, ".[bench]")
+    run(c, executable, "benchmarks", "--json", BUILD / "bench.json", *([case] if case else []))
 
 
 @task(help={"args": "arguments for pytest"})

@@ -1,133 +1,153 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a call across the boundary costs, beside a plain Python function and beside wasmtime-py.
-
-Every system runs in the same process, in turns, the fastest of its rounds counts, and the cost of the empty loop is
-taken off each, so that the ratios hold although other programs disturb the machine. Run it with:
-python benchmarks/calls.py
-"""
+"""What a call of an exported function costs, by the number and the types of its values."""
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import time
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
-import anywasm
+from guests import Guest
+from harness import NATIVE, OURS, WASM, Bar, Missing, Way, case, main
+from native import cffi_library, ctypes_library
 
 MODULE = """
 (module
-  (import "host" "add" (func $host (param i32 i32) (result i32)))
   (func (export "nothing"))
   (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)
-  (func (export "callback") (param $n i32)
-    (loop $again
-      (drop (call $host (i32.const 1) (i32.const 2)))
-      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))
+  (func (export "six") (param i32 i32 i32 i32 i32 i32) (result i32) local.get 5)
+  (func (export "mixed") (param i32 i64 f32 f64 i32 i64) (result i64 f64) local.get 5 local.get 3)
+  (func (export "pair") (param i32 i32) (result i32 i32) local.get 1 local.get 0)
+  (func (export "i64") (param i64) (result i64) local.get 0)
+  (func (export "f32") (param f32) (result f32) local.get 0)
+  (func (export "f64") (param f64) (result f64) local.get 0))
 """
+# What not every system knows is in modules of its own.
+VECTOR = '(module (func (export "v128") (param v128) (result v128) local.get 0))'
+REFERENCE = '(module (func (export "externref") (param externref) (result externref) local.get 0))'
+
+SOURCE = """
+#include <stdint.h>
+typedef struct { int64_t first; double second; } Mixed;
+typedef struct { int32_t first, second; } Pair;
+void nothing(void) {}
+int32_t add(int32_t a, int32_t b) { return a + b; }
+int32_t six(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f) { return f; }
+int64_t identity_i64(int64_t a) { return a; }
+float identity_f32(float a) { return a; }
+double identity_f64(double a) { return a; }
+"""
+DECLARATIONS = """
+void nothing(void);
+int32_t add(int32_t a, int32_t b);
+int32_t six(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f);
+int64_t identity_i64(int64_t a);
+float identity_f32(float a);
+double identity_f64(double a);
+"""
+TYPES: dict[str, Any] = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double}
 
 
-def add(a: int, b: int) -> int:
-    return a + b
+GUESTS = ("python", *WASM)  # where C has nothing that compares
 
 
-def nothing() -> None:
-    pass
+def way(
+    system: str,
+    function: Callable[..., Any],
+    arguments: str,
+    export: str,
+    c: tuple[str, str] | None = None,
+    **names: Any,
+) -> Way:
+    """*c*: the name of the C function, and the types of its parameters and its result, in a row."""
+    if system == "python":
+        return Way(f"f({arguments})", {"f": function, **names})
+    if system not in NATIVE:
+        module = {"v128": VECTOR, "externref": REFERENCE}.get(export, MODULE)
+        return Guest(system, module).call(export, arguments, **names)
+    assert c is not None
+    if system == "cffi":
+        return Way(f"f({arguments})", {"f": getattr(cffi_library(DECLARATIONS, SOURCE), c[0]), **names})
+    native = getattr(ctypes_library(SOURCE), c[0])
+    *parameters, result = [TYPES.get(name) for name in c[1].split()]
+    native.argtypes, native.restype = parameters, result
+    return Way(f"f({arguments})", {"f": native, **names})
 
 
-def loop(calls: int) -> float:
-    numbers = itertools.repeat(None, calls)
-    start = time.perf_counter()
-    for _ in numbers:
+@case("() -> ()", bars=(Bar("anywasm-wasmtime", 1.5),))
+def nothing(system: str) -> Way:
+    def function() -> None:
         pass
-    return time.perf_counter() - start
+
+    return way(system, function, "", "nothing", ("nothing", "none"))
 
 
-def of_add(function: Callable[[int, int], Any]) -> Callable[[int], float]:
-    def measure(calls: int) -> float:
-        numbers = itertools.repeat(None, calls)
-        start = time.perf_counter()
-        for _ in numbers:
-            function(1, 2)
-        return time.perf_counter() - start
+@case("(i32, i32) -> i32", bars=(Bar("anywasm-wasmtime", 1.5), Bar("anywasm-wamr", 3.0)))
+def add(system: str) -> Way:
+    def function(a: int, b: int) -> int:
+        return a + b
 
-    return measure
+    return way(system, function, "1, 2", "add", ("add", "i32 i32 i32"))
 
 
-def of_nothing(function: Callable[[], Any]) -> Callable[[int], float]:
-    def measure(calls: int) -> float:
-        numbers = itertools.repeat(None, calls)
-        start = time.perf_counter()
-        for _ in numbers:
-            function()
-        return time.perf_counter() - start
+@case("six i32 -> i32")
+def six(system: str) -> Way:
+    def function(a: int, b: int, c: int, d: int, e: int, f: int) -> int:
+        return f
 
-    return measure
+    return way(system, function, "1, 2, 3, 4, 5, 6", "six", ("six", "i32 i32 i32 i32 i32 i32 i32"))
 
 
-def of_callback(function: Callable[[int], Any]) -> Callable[[int], float]:
-    def measure(calls: int) -> float:
-        start = time.perf_counter()
-        function(calls)
-        return time.perf_counter() - start
+@case(
+    "six of mixed types -> (i64, f64)",
+    GUESTS,
+    bars=(Bar("anywasm-wasmtime", 1.8),),
+)
+def mixed(system: str) -> Way:
+    def function(a: int, b: int, c: float, d: float, e: int, f: int) -> tuple[int, float]:
+        return f, d
 
-    return measure
-
-
-# name of the case -> name of the system -> (how to measure some calls, does the loop cost count, calls a round)
-Cases = dict[str, dict[str, tuple[Callable[[int], float], bool, int]]]
-
-
-def cases() -> Cases:
-    found: Cases = {
-        "add(i32, i32) -> i32": {"python": (of_add(add), True, 50_000)},
-        "() -> ()": {"python": (of_nothing(nothing), True, 50_000)},
-        "host function (i32, i32) -> i32": {"python": (of_add(add), True, 50_000)},
-    }
-    binary = None
-    for info in anywasm.engines():
-        if not info.available:
-            continue
-        engine = anywasm.Engine(info.name)
-        if binary is None:
-            binary = anywasm.wat2wasm(MODULE)
-        exports = anywasm.Instance(anywasm.Module(binary, engine), {"host": {"add": add}}).exports
-        found["add(i32, i32) -> i32"][info.name] = (of_add(exports.add), True, 50_000)
-        found["() -> ()"][info.name] = (of_nothing(exports.nothing), True, 50_000)
-        found["host function (i32, i32) -> i32"][info.name] = (of_callback(exports.callback), False, 50_000)
-    try:
-        import wasmtime
-    except ImportError:
-        return found
-    store = wasmtime.Store()
-    i32 = wasmtime.ValType.i32()
-    host = wasmtime.Func(store, wasmtime.FuncType([i32, i32], [i32]), add)
-    instance = wasmtime.Instance(store, wasmtime.Module(store.engine, MODULE), [host])
-    exports = instance.exports(store)
-    call_add, call_nothing, call_back = exports["add"], exports["nothing"], exports["callback"]
-    found["add(i32, i32) -> i32"]["wasmtime-py"] = (of_add(lambda a, b: call_add(store, a, b)), True, 2_000)
-    found["() -> ()"]["wasmtime-py"] = (of_nothing(lambda: call_nothing(store)), True, 2_000)
-    found["host function (i32, i32) -> i32"]["wasmtime-py"] = (of_callback(lambda n: call_back(store, n)), False, 2_000)
-    return found
+    return way(system, function, "1, 2, 3.0, 4.0, 5, 6", "mixed")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=40, help="rounds of each case; the fastest counts")
-    rounds = parser.parse_args().rounds
-    print(f"{'case':34} {'system':12} {'ns a call':>10} {'times python':>13}")
-    for case, systems in cases().items():
-        times: dict[str, list[float]] = {name: [] for name in systems}
-        for _ in range(rounds):
-            empty = min(loop(50_000) for _ in range(4)) / 50_000
-            for name, (measure, counts_loop, calls) in systems.items():
-                times[name].append(measure(calls) / calls - (empty if counts_loop else 0.0))
-        python = min(times["python"])
-        for name, values in times.items():
-            value = min(values)
-            print(f"{case:34} {name:12} {value * 1e9:10.1f} {value / python:13.2f}")
+@case("(i32, i32) -> (i32, i32)", GUESTS)
+def pair(system: str) -> Way:
+    def function(a: int, b: int) -> tuple[int, int]:
+        return b, a
+
+    return way(system, function, "1, 2", "pair")
+
+
+def identity(value: Any) -> Any:
+    return value
+
+
+@case("(i64) -> i64")
+def i64(system: str) -> Way:
+    return way(system, identity, "value", "i64", ("identity_i64", "i64 i64"), value=1 << 40)
+
+
+@case("(f32) -> f32")
+def f32(system: str) -> Way:
+    return way(system, identity, "value", "f32", ("identity_f32", "f32 f32"), value=1.5)
+
+
+@case("(f64) -> f64")
+def f64(system: str) -> Way:
+    return way(system, identity, "value", "f64", ("identity_f64", "f64 f64"), value=1.5)
+
+
+@case("(v128) -> v128", ("python", *OURS, "wasmtime-py", "pywasm3"))
+def v128(system: str) -> Way:
+    if system == "wasmtime-py":
+        raise Missing("the package ends the process when it meets a v128")
+    return way(system, identity, "value", "v128", value=bytes(range(16)))
+
+
+@case("(externref) -> externref", ("python", *OURS, "wasmtime-py", "pywasm3"))
+def externref(system: str) -> Way:
+    return way(system, identity, "value", "externref", value=len)
 
 
 if __name__ == "__main__":
-    main()
+    main("calls")
