@@ -116,6 +116,17 @@ def compile_c() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def compile_native() -> Callable[..., Path]:
+    """compile_native(source, output, *flags): the path of what is made from C for this machine; see toolchain."""
+
+    def compile(source: Path, output: str, *flags: str) -> Path:
+        with missing_tools_skip():
+            return toolchain.compile_native(source, output, *flags)
+
+    return compile
+
+
+@pytest.fixture(scope="session")
 def build_go() -> Callable[[str | Path], Path]:
     """build_go(package): the path of a .wasm made from Go; see toolchain.build_go."""
 

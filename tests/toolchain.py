@@ -77,6 +77,22 @@ def compile_c(source: str | Path, *flags: str) -> Path:
     return output
 
 
+def compile_native(source: Path, output: str, *flags: str) -> Path:
+    """The path of what the same compiler makes of C for this machine: a program or shared library called *output*."""
+    if importlib.util.find_spec("ziglang") is None:
+        raise ToolMissing("the C compiler is not here: pip install ziglang")
+    command = ["cc", "-O2", *flags]
+    parts = [zig_version(), *(part.encode() for part in command), source.read_bytes()]
+    made = cache_dir() / "native" / hashlib.sha256(b"\0".join(parts)).hexdigest()[:16] / output
+    if not made.exists():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
+            fresh = Path(scratch) / output
+            run_zig([*command, os.fspath(source), "-o", os.fspath(fresh)])
+            fresh.replace(made)
+    return made
+
+
 @lru_cache(maxsize=None)
 def zig_version() -> bytes:
     return run_zig(["version"]).encode()

@@ -82,8 +82,8 @@ static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint3
 {
     StoreObject *store = self->store;
     store_timing outer = store->timing;
-    self->calls_until_timed = self->calls_timed < TIMED_FIRST ? 1 : TIMED_EVERY;
     self->calls_timed += self->calls_timed < TIMED_FIRST;
+    self->calls_until_timed = self->calls_timed < TIMED_FIRST ? 1 : TIMED_EVERY;
     store_enter(store, drop_gil);
     store->timing = (store_timing){.on = true};
     stretch_begin(store);
