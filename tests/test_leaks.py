@@ -279,3 +279,46 @@ def test_modules_give_the_engines_memory_back(world: World) -> None:
     before = resident_kilobytes()
     repeat(make, 300)
     assert resident_kilobytes() - before < 10_000
+
+
+LOOP = """
+(module
+  (import "host" "f" (func $f (param i32) (result i32)))
+  (func (export "same") (param i32) (result i32) local.get 0)
+  (func (export "ask") (param $n i32)
+    (loop $again
+      (drop (call $f (local.get $n)))
+      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_ten_million_calls_in_both_directions_leave_memory_flat(engine: anywasm.Engine) -> None:
+    module = anywasm.Module(toolchain.wat(LOOP), engine)
+    exports: Any = anywasm.Instance(module, {"host": {"f": lambda x: x}}).exports
+
+    def calls(count: int) -> None:
+        same = exports.same
+        for number in range(1000, 1000 + count):  # no small ints: each result is an object
+            same(number)
+        exports.ask(count)
+
+    calls(100_000)
+    before = resident_kilobytes()
+    calls(10_000_000)
+    assert resident_kilobytes() - before < 1000  # a byte for each would be ten times as much
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_a_hundred_thousand_instances_leave_memory_flat(engine: anywasm.Engine) -> None:
+    module = anywasm.Module(toolchain.wat(LOOP), engine)
+    imports = {"host": {"f": lambda x: x}}
+
+    def instances(count: int) -> None:
+        for _ in range(count):
+            anywasm.Instance(module, imports).exports.same(1)
+
+    instances(5000)
+    before = resident_kilobytes()
+    instances(100_000)
+    assert resident_kilobytes() - before < 2000  # the smallest block that malloc gives, lost for each, would be 3,200
