@@ -301,6 +301,7 @@ typedef struct aw_config {
     uint8_t optimize;              // 0 default, 1 none, 2 speed, 3 speed and size
     uint8_t parallel_compilation;  // 0 default (on), 1 off
     bool nan_canonicalization;     // every NaN that arithmetic makes is the canonical one
+    bool uncached;                 // the core's business: keep no compiled code on disk
     size_t max_wasm_stack;         // bytes; 0 the engine's default
     uint32_t pooling;              // make room for so many instances ahead, and for no more; 0 as they come
     uint64_t disabled;             // AW_CAP_ bits of the specification's features that modules must not use
@@ -336,6 +337,12 @@ typedef struct aw_engine_api {
     // The compiled form: *bytes is malloc'ed and owned. NULL slots unless AW_CAP(SERIALIZE). Deserializing trusts its input.
     int (*module_serialize)(const aw_module *module, uint8_t **bytes, size_t *length, aw_error *error);
     aw_module *(*module_deserialize)(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error);
+    // The same from the first *length* bytes of a file that begins with them: mapped where the engine can. The descriptor is the
+    // caller's and may be closed then; nobody may change the file as long as the module lives.
+    aw_module *(*module_deserialize_file)(aw_engine *engine, int descriptor, size_t length, aw_error *error);
+    // Which build of the engine this is, once it was probed: a text that differs where code that one compiled must not be loaded
+    // by the other, although the versions are the same. It lives as long as the process.
+    const char *(*build)(void);
     void (*module_delete)(aw_module *module);
 
     // Text to binary: *bytes is malloc'ed and owned. NULL unless AW_CAP(WAT).

@@ -89,6 +89,8 @@ static const engine_slot engine_slots[] = {
     SLOT(module_validate, 0),
     SLOT(module_serialize, AW_CAP(SERIALIZE)),
     SLOT(module_deserialize, AW_CAP(SERIALIZE)),
+    SLOT(module_deserialize_file, AW_CAP(SERIALIZE)),
+    SLOT(build, AW_CAP(SERIALIZE)),
     SLOT(module_delete, 0),
     SLOT(wat2wasm, AW_CAP(WAT)),
     SLOT(store_new, 0),

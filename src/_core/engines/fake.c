@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PAGE = 65536, MEMORY_MAXIMUM = 16, TABLE_SIZE = 10, VALTYPES_MAXIMUM = 16 };
 
@@ -258,6 +259,31 @@ static aw_module *module_deserialize(aw_engine *engine, const uint8_t *bytes, si
 {
     (void)engine;
     return fail("module_deserialize", error) < 0 ? NULL : module_from(bytes, length, error);
+}
+
+static aw_module *module_deserialize_file(aw_engine *engine, int descriptor, size_t length, aw_error *error)
+{
+    (void)engine;
+    if (fail("module_deserialize_file", error) < 0) {
+        return NULL;
+    }
+    aw_module *module = malloc(sizeof(*module) + length);
+    if (module == NULL) {
+        out_of_memory(error);
+        return NULL;
+    }
+    module->length = length;
+    if (pread(descriptor, module->bytes, length, 0) != (ssize_t)length) {
+        free(module);
+        aw_error_set(error, AW_ERROR_COMPILE, "the file is shorter");
+        return NULL;
+    }
+    return module;
+}
+
+static const char *build(void)
+{
+    return "for tests";
 }
 
 static void module_delete(aw_module *module)
@@ -802,6 +828,8 @@ const aw_engine_api aw_fake_api = {
     .module_validate = module_validate,
     .module_serialize = module_serialize,
     .module_deserialize = module_deserialize,
+    .module_deserialize_file = module_deserialize_file,
+    .build = build,
     .module_delete = module_delete,
     .store_new = store_new,
     .store_delete = store_delete,

@@ -674,6 +674,8 @@ const aw_engine_api aw_wasmtime_api = {
     SLOT(module_validate),
     SLOT(module_serialize),
     SLOT(module_deserialize),
+    SLOT(module_deserialize_file),
+    SLOT(build),
     SLOT(module_delete),
     SLOT(wat2wasm),
     SLOT(store_new),

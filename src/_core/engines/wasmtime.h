@@ -28,6 +28,7 @@ struct aw_engine {
 
 struct aw_module {
     wasmtime_module_t *module;
+    size_t length;  // of its code in the file that it is mapped from, which may have more; 0 if it is not
 };
 
 struct aw_store {
@@ -94,6 +95,7 @@ static inline void *wt_out_of_memory(aw_error *error)
 
 extern aw_wasmtime_library wt;       // written once, before the first engine is made
 extern char wt_library_version[32];  // likewise
+extern char wt_library_build[64];    // likewise
 
 int wt_library_load(const char *path, aw_error *error);
 
@@ -124,6 +126,8 @@ aw_module *aw_wasmtime_module_new(aw_engine *engine, const uint8_t *bytes, size_
 int aw_wasmtime_module_validate(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error);
 int aw_wasmtime_module_serialize(const aw_module *module, uint8_t **bytes, size_t *length, aw_error *error);
 aw_module *aw_wasmtime_module_deserialize(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error);
+aw_module *aw_wasmtime_module_deserialize_file(aw_engine *engine, int descriptor, size_t length, aw_error *error);
+const char *aw_wasmtime_build(void);
 void aw_wasmtime_module_delete(aw_module *module);
 int aw_wasmtime_wat2wasm(const char *library, const char *text, size_t length, uint8_t **bytes, size_t *size,
                          aw_error *error);

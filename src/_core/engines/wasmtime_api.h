@@ -246,6 +246,7 @@ typedef wasm_trap_t *(*wasmtime_func_unchecked_callback_t)(void *env, wasmtime_c
     X(wasmtime_error_t *, wasmtime_module_validate, (wasm_engine_t *, const uint8_t *, size_t)) \
     X(wasmtime_error_t *, wasmtime_module_serialize, (const wasmtime_module_t *, wasm_byte_vec_t *)) \
     X(wasmtime_error_t *, wasmtime_module_deserialize, (wasm_engine_t *, const uint8_t *, size_t, wasmtime_module_t **)) \
+    X(wasmtime_error_t *, wasmtime_module_deserialize_file, (wasm_engine_t *, const char *, wasmtime_module_t **)) \
     X(void, wasmtime_module_delete, (wasmtime_module_t *)) \
     X(wasmtime_module_t *, wasmtime_module_clone, (const wasmtime_module_t *)) \
     X(void, wasmtime_module_imports, (const wasmtime_module_t *, wasm_importtype_vec_t *)) \

@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 aw_wasmtime_library wt;  // written once, under the lock, before `library_open` is set
 static bool library_open;
 char wt_library_version[32];
+char wt_library_build[64];
 
 // Is the file an ELF library that is all there? dlopen maps by what the headers say, and a file that is shorter ends the
 // process with SIGBUS.
@@ -144,6 +146,67 @@ done:
     return status;
 }
 
+// --- which build it is ------------------------------------------------------------------------------------------------
+
+typedef struct build_search {
+    uintptr_t address;  // in the library
+    char *out;          // filled with the build ID in hexadecimal
+    size_t size;
+} build_search;
+
+// The build ID, which the linker made of the library's contents, lies in a note, name and contents padded to four bytes. Nonzero
+// ends the search: it was the right object.
+static int build_search_object(struct dl_phdr_info *object, size_t size, void *data)
+{
+    (void)size;
+    build_search *search = data;
+    bool right = false;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+        right = right || (segment->p_type == PT_LOAD && search->address - start < segment->p_memsz);
+    }
+    for (int i = 0; right && i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_NOTE) {
+            continue;
+        }
+        const char *at = (const char *)(object->dlpi_addr + segment->p_vaddr), *end = at + segment->p_memsz;
+        while ((size_t)(end - at) > sizeof(ElfW(Nhdr))) {
+            ElfW(Nhdr) note;
+            memcpy(&note, at, sizeof(note));
+            const char *name = at + sizeof(note), *contents = name + ((note.n_namesz + 3) & ~3u);
+            if (contents > end || note.n_descsz > (size_t)(end - contents)) {
+                break;
+            }
+            if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(name, "GNU", 4) == 0 &&
+                note.n_descsz * 2 < search->size) {
+                for (unsigned byte = 0; byte < note.n_descsz; byte++) {
+                    snprintf(search->out + 2 * byte, 3, "%02x", (uint8_t)contents[byte]);
+                }
+                return 1;
+            }
+            at = contents + ((note.n_descsz + 3) & ~3u);
+        }
+    }
+    return right;
+}
+
+// Tell one build of the library from another: by its build ID, or, where it was linked without, by its file.
+static void library_read_build(const aw_wasmtime_library *library, const char *path, char *out, size_t size)
+{
+    build_search search = {(uintptr_t)library->wasm_engine_new_with_config, out, size};
+    out[0] = '\0';
+    dl_iterate_phdr(build_search_object, &search);
+    struct stat info;
+    if (out[0] == '\0' && stat(path, &info) == 0) {
+        snprintf(out, size, "%lld bytes, %lld.%09ld", (long long)info.st_size, (long long)info.st_mtim.tv_sec,
+                 info.st_mtim.tv_nsec);
+    }
+}
+
+// --- opening -----------------------------------------------------------------------------------------------------------
+
 // Open *file*, which is or was *path*, and find every function. 0 or -1.
 static int library_resolve(const char *file, const char *path, aw_wasmtime_library *library, aw_error *error)
 {
@@ -233,6 +296,7 @@ static int library_open_locked(const char *path, aw_error *error)
     }
     wt = library;
     memcpy(wt_library_version, version, sizeof(version));
+    library_read_build(&wt, path, wt_library_build, sizeof(wt_library_build));
     library_open = true;
     return 0;
 }

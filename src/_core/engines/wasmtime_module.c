@@ -227,7 +227,7 @@ static void compile_failed(const aw_engine *engine, aw_error *error, wasmtime_er
     }
 }
 
-static aw_module *module_wrap(wasmtime_module_t *handle, aw_error *error)
+static aw_module *module_wrap(wasmtime_module_t *handle, size_t length, aw_error *error)
 {
     aw_module *module = malloc(sizeof(*module));
     if (module == NULL) {
@@ -235,6 +235,7 @@ static aw_module *module_wrap(wasmtime_module_t *handle, aw_error *error)
         return wt_out_of_memory(error);
     }
     module->module = handle;
+    module->length = length;
     return module;
 }
 
@@ -280,7 +281,7 @@ aw_module *aw_wasmtime_module_new(aw_engine *engine, const uint8_t *bytes, size_
         compile_failed(engine, error, failure);
         return NULL;
     }
-    return module_wrap(handle, error);
+    return module_wrap(handle, 0, error);
 }
 
 int aw_wasmtime_module_validate(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error)
@@ -313,8 +314,14 @@ int aw_wasmtime_module_serialize(const aw_module *module, uint8_t **bytes, size_
 {
     wasm_byte_vec_t vector = {0, NULL};
     wasmtime_error_t *failure = wt.wasmtime_module_serialize(module->module, &vector);
-    return failure != NULL ? wt_error_take(error, AW_ERROR_INTERNAL, failure)
-                           : bytes_take(&vector, bytes, length, error);
+    if (failure != NULL) {
+        return wt_error_take(error, AW_ERROR_INTERNAL, failure);
+    }
+    int status = bytes_take(&vector, bytes, length, error);
+    if (module->length > 0 && *length > module->length) {
+        *length = module->length;
+    }
+    return status;
 }
 
 aw_module *aw_wasmtime_module_deserialize(aw_engine *engine, const uint8_t *bytes, size_t length, aw_error *error)
@@ -325,7 +332,34 @@ aw_module *aw_wasmtime_module_deserialize(aw_engine *engine, const uint8_t *byte
         wt_error_take(error, AW_ERROR_COMPILE, failure);
         return NULL;
     }
-    return module_wrap(handle, error);
+    return module_wrap(handle, 0, error);
+}
+
+// Mapped, the code costs neither time nor memory that it does not use. That needs /proc, since the library takes a path, and a file
+// system that code may be run from; elsewhere it is copied.
+aw_module *aw_wasmtime_module_deserialize_file(aw_engine *engine, int descriptor, size_t length, aw_error *error)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
+    wasmtime_module_t *handle;
+    wasmtime_error_t *failure = wt.wasmtime_module_deserialize_file(engine->engine, path, &handle);
+    if (failure == NULL) {
+        return module_wrap(handle, length, error);
+    }
+    wt_error_take(error, AW_ERROR_COMPILE, failure);
+    void *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (bytes == MAP_FAILED) {
+        return NULL;
+    }
+    aw_error_clear(error);
+    aw_module *module = aw_wasmtime_module_deserialize(engine, bytes, length, error);
+    munmap(bytes, length);
+    return module;
+}
+
+const char *aw_wasmtime_build(void)
+{
+    return wt_library_build;
 }
 
 void aw_wasmtime_module_delete(aw_module *module)
