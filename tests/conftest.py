@@ -2,6 +2,8 @@
 """Fixtures of every test. The engine is one: a test that asks for `engine` or `store` runs once for each engine."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -38,6 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "requires(*capabilities): skip on an engine that lacks one of these capabilities"
     )
     config.addinivalue_line("markers", "slow: takes seconds rather than milliseconds")
+    # Not the user's own cache of compiled modules, in this process and those that tests start.
+    os.environ["ANYWASM_CACHE_DIR"] = tempfile.mkdtemp(prefix="anywasm-tests-")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["ANYWASM_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -155,6 +155,36 @@ def test_frames_of_a_trap_may_know_little(core, exports, fails):
     ]
 
 
+@pytest.fixture
+def cached(core, monkeypatch, tmp_path) -> bytes:
+    """A module that is big enough for the cache of this test."""
+    monkeypatch.setenv("ANYWASM_CACHE_DIR", str(tmp_path / "cache"))
+    custom = b"\5notes" + bytes(40_000)
+    size = bytes([len(custom) & 0x7F | 0x80, len(custom) >> 7 & 0x7F | 0x80, len(custom) >> 14])
+    return b"\0asm\1\0\0\0\0" + size + custom
+
+
+def test_what_lies_in_the_cache_is_not_compiled(core, cached, fails):
+    core.Module(cached, core.Engine("fake"))
+    with fails("module_new:internal"):
+        module = core.Module(cached, core.Engine("fake"))
+        with pytest.raises(core.WasmError, match="module_new failed"):
+            core.Module(cached, core.Engine("fake", cache=False))
+    assert module.custom_sections("notes") == [bytes(40_000)]
+
+
+def test_what_cannot_be_loaded_from_the_cache_is_compiled(core, cached, fails):
+    core.Module(cached, core.Engine("fake"))
+    with fails("module_deserialize_file:internal"):
+        assert core.Module(cached, core.Engine("fake")).sections
+
+
+def test_what_cannot_be_saved_is_compiled_all_the_same(core, cached, fails, tmp_path):
+    with fails("module_serialize:internal"):
+        assert core.Module(cached, core.Engine("fake")).sections
+    assert not (tmp_path / "cache").exists()
+
+
 def use_everything(core: Any, binary: bytes) -> None:
     """Every function of the engine interface that can fail, at least once."""
     engine = core.Engine("fake", fuel=True)

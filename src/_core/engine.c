@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "cpu.h"
 #include "errors.h"
 #include "module_type.h"
 #include "signals.h"
@@ -416,14 +417,15 @@ static int settings_convert(core_state *state, PyObject *args, PyObject *keyword
                             "nan_canonicalization",
                             "max_wasm_stack",
                             "pooling",
+                            "cache",
                             "disable",
                             NULL};
     PyObject *name = Py_None, *optimize = Py_None, *max_wasm_stack = Py_None, *pooling = Py_None, *disable = NULL;
     Py_ssize_t stack_bytes, instances;
-    int fuel = 0, interruptible = 0, debug_info = 0, parallel_compilation = 1, nan_canonicalization = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$pppOppOOO:Engine", names, &name, &fuel, &interruptible,
+    int fuel = 0, interruptible = 0, debug_info = 0, parallel_compilation = 1, nan_canonicalization = 0, cache = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$pppOppOOpO:Engine", names, &name, &fuel, &interruptible,
                                      &debug_info, &optimize, &parallel_compilation, &nan_canonicalization,
-                                     &max_wasm_stack, &pooling, &disable)) {
+                                     &max_wasm_stack, &pooling, &cache, &disable)) {
         return -1;
     }
     memset(config, 0, sizeof(*config));
@@ -432,6 +434,7 @@ static int settings_convert(core_state *state, PyObject *args, PyObject *keyword
     config->debug_info = debug_info;
     config->parallel_compilation = parallel_compilation ? 0 : 1;
     config->nan_canonicalization = nan_canonicalization;
+    config->uncached = !cache;
     if (optimize_convert(optimize, &config->optimize) < 0 ||
         number_convert(max_wasm_stack, "max_wasm_stack", "bytes", PY_SSIZE_T_MAX - 1, &stack_bytes) < 0 ||
         number_convert(pooling, "pooling", "instances", INT32_MAX, &instances) < 0 ||
@@ -471,7 +474,7 @@ static PyObject *settings_dict(const aw_config *config)
         Py_XDECREF(pooling);
         return NULL;
     }
-    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N,s:N}",                                         //
+    return Py_BuildValue("{s:O,s:O,s:O,s:z,s:O,s:O,s:N,s:N,s:O,s:N}",                                     //
                          "fuel", config->fuel ? Py_True : Py_False,                                       //
                          "interruptible", config->interruptible ? Py_True : Py_False,                     //
                          "debug_info", config->debug_info ? Py_True : Py_False,                           //
@@ -480,6 +483,7 @@ static PyObject *settings_dict(const aw_config *config)
                          "nan_canonicalization", config->nan_canonicalization ? Py_True : Py_False,       //
                          "max_wasm_stack", stack,                                                         //
                          "pooling", pooling,                                                              //
+                         "cache", config->uncached ? Py_False : Py_True,                                  //
                          "disable", disable);
 }
 
@@ -498,6 +502,9 @@ static PyObject *settings_text(const aw_engine_api *api, const aw_config *config
     if (text != NULL && config->pooling > 0) {
         Py_SETREF(text, PyUnicode_FromFormat("%U, pooling=%u", text, (unsigned)config->pooling));
     }
+    if (text != NULL && config->uncached) {
+        Py_SETREF(text, PyUnicode_FromFormat("%U, cache=False", text));
+    }
     if (text != NULL && config->disabled != 0) {
         PyObject *names = capability_tuple(config->disabled);
         PyObject *list = names != NULL ? PySequence_List(names) : NULL;
@@ -511,14 +518,35 @@ static PyObject *settings_text(const aw_engine_api *api, const aw_config *config
     return text;
 }
 
-PyObject *engine_code_settings(EngineObject *self)
+// The settings without those that make no difference to the code.
+static aw_config code_config(const EngineObject *self)
 {
     aw_config config = self->config;
-    config.optimize = 0;  // the code differs, but runs with any
     config.parallel_compilation = 0;
     config.max_wasm_stack = 0;
     config.pooling = 0;
+    config.uncached = false;
+    return config;
+}
+
+PyObject *engine_code_settings(EngineObject *self)
+{
+    aw_config config = code_config(self);
+    config.optimize = 0;  // the code differs, but runs with any
     return settings_text(self->api, &config);
+}
+
+PyObject *engine_code_identity(EngineObject *self)
+{
+    aw_config config = code_config(self);
+    PyObject *settings = settings_text(self->api, &config);
+    char features[CPU_FEATURES_SIZE];
+    cpu_features(features);
+    PyObject *text = settings != NULL ? PyUnicode_FromFormat("%s %s (%s) on %s: %U", self->api->name, self->version,
+                                                             self->api->build(), features, settings)
+                                      : NULL;
+    Py_XDECREF(settings);
+    return text;
 }
 
 // --- birth and death ------------------------------------------------------------------------------------------
@@ -612,7 +640,7 @@ PyDoc_STRVAR(
     Engine_doc,
     "Engine(name=None, *, fuel=False, interruptible=False, debug_info=False, optimize=None, "
     "parallel_compilation=True, nan_canonicalization=False, max_wasm_stack=None, pooling=None, "
-    "disable=())\n--\n\n"
+    "cache=True, disable=())\n--\n\n"
     "A WebAssembly engine with its compile settings. Threads may share it.\n\n"
     "name: str, one of those that anywasm.engines() lists; None takes the environment variable ANYWASM_ENGINE, else\n"
     "  the first that is here.\n"
@@ -626,6 +654,7 @@ PyDoc_STRVAR(
     "pooling: int, make room for so many instances ahead, so that making one costs the system nothing: for many that\n"
     "  live shortly. There are never more at a time (LimitError); each has one memory and four tables at most. None makes\n"
     "  room for each as it comes.\n"
+    "cache: bool, keep the compiled code of big modules on disk, where ANYWASM_CACHE is not 0.\n"
     "disable: names of features that modules must not use, such as 'simd'; what builds on one goes with it.\n\n"
     "Raises ValueError for an unknown name, and UnsupportedError for an engine that is not installed or a setting\n"
     "that it lacks. Modules and stores made with the same Engine object fit each other.");
@@ -683,6 +712,11 @@ static PyObject *Engine_get_capabilities(PyObject *self, void *Py_UNUSED(closure
 static PyObject *Engine_get_config(PyObject *self, void *Py_UNUSED(closure))
 {
     return settings_dict(&engine_cast(self)->config);
+}
+
+static PyObject *Engine_get_code_identity(PyObject *self, void *Py_UNUSED(closure))
+{
+    return engine_caches(engine_cast(self)) ? engine_code_identity(engine_cast(self)) : Py_NewRef(Py_None);
 }
 
 static PyObject *Engine_repr(PyObject *self)
@@ -860,6 +894,8 @@ static PyGetSetDef Engine_getset[] = {
     {"version", Engine_get_version, NULL, "str: the engine's own version.", NULL},
     {"capabilities", Engine_get_capabilities, NULL, "frozenset of str: what it can do with these settings.", NULL},
     {"config", Engine_get_config, NULL, "dict: the settings, as the constructor's keyword arguments.", NULL},
+    {"_code_identity", Engine_get_code_identity, NULL,
+     "str: what compiled code that this engine may load was made by; None where no code is kept.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

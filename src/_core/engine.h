@@ -35,6 +35,10 @@ PyObject *engine_wat2wasm(EngineObject *self, const char *text, Py_ssize_t lengt
 // The settings that compiled code depends on, as text for people and for comparison: new str such as "Engine('wamr', fuel=True)".
 PyObject *engine_code_settings(EngineObject *self);
 
+// What made the code that this engine compiles, or may load without looking at it: engine, version, build, settings, processor.
+// New str. Only for an engine that serializes.
+PyObject *engine_code_identity(EngineObject *self);
+
 // Module functions, which module.c adds to the module: `engine_list()` and `wat2wasm(text, engine=None)`; *module* is the
 // extension module.
 extern PyMethodDef engine_functions[];
@@ -42,6 +46,12 @@ extern PyMethodDef engine_functions[];
 static inline bool engine_has(const EngineObject *engine, uint64_t capability)
 {
     return (engine->capabilities & capability) == capability;
+}
+
+// Is the code that it compiles to be kept on disk?
+static inline bool engine_caches(const EngineObject *engine)
+{
+    return engine_has(engine, AW_CAP(SERIALIZE)) && !engine->config.uncached;
 }
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "cache.h"
 #include "errors.h"
 
 static ModuleObject *module_cast(PyObject *self)
@@ -417,7 +418,7 @@ static PyObject *module_make(core_state *state, EngineObject *engine, aw_module 
     return (PyObject *)self;
 }
 
-static PyObject *module_compile(core_state *state, EngineObject *engine, const source *from)
+static aw_module *module_compile_code(EngineObject *engine, const source *from)
 {
     const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(from->bytes);
     size_t length = (size_t)PyBytes_GET_SIZE(from->bytes);
@@ -426,8 +427,30 @@ static PyObject *module_compile(core_state *state, EngineObject *engine, const s
     Py_BEGIN_ALLOW_THREADS
         handle = engine->api->module_new(engine->handle, bytes, length, &error);
     Py_END_ALLOW_THREADS
-    return handle != NULL ? module_make(state, engine, handle, from->bytes, false, from->origin)
-                          : engine_raise(engine, &error, from->origin);
+    if (handle == NULL) {
+        engine_raise(engine, &error, from->origin);
+    }
+    return handle;
+}
+
+// Compile, or load what was compiled before: the same module either way, since all but the code is read from its bytes.
+static PyObject *module_compile(core_state *state, EngineObject *engine, const source *from)
+{
+    PyObject *entry;
+    aw_module *handle = NULL;
+    if (cache_find(engine, from->bytes, &entry) < 0 || (entry != NULL && cache_load(engine, entry, &handle) < 0)) {
+        Py_XDECREF(entry);
+        return NULL;
+    }
+    if (handle == NULL) {
+        handle = module_compile_code(engine, from);
+        if (handle != NULL && entry != NULL && cache_save(engine, entry, handle) < 0) {
+            engine->api->module_delete(handle);
+            handle = NULL;
+        }
+    }
+    Py_XDECREF(entry);
+    return handle != NULL ? module_make(state, engine, handle, from->bytes, false, from->origin) : NULL;
 }
 
 static PyObject *module_deserialize(core_state *state, EngineObject *engine, const source *from);

@@ -27,6 +27,7 @@ from . import (
     WasmError,
     WasmException,
     __version__,
+    _cache,
     engines,
     load,
     run,
@@ -117,6 +118,14 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("-o", dest="out", metavar="OUT", help='default: FILE with the suffix .wasm; "-" is stdout')
     add_file(command)
     command.set_defaults(command=command_wat2wasm)
+
+    command = commands.add_parser("cache", help="show or clear what is kept of compiled modules")
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    action = actions.add_parser("info", help="show where it is and what it holds")
+    action.add_argument("--json", action="store_true", help="for programs")
+    action.set_defaults(command=command_cache_info)
+    action = actions.add_parser("clear", help="remove all of it")
+    action.set_defaults(command=command_cache_clear)
 
     command = commands.add_parser("engines", help="show the engines that are here, and what each can do")
     command.add_argument("--json", action="store_true", help="for programs")
@@ -449,6 +458,27 @@ def command_engines(options: argparse.Namespace) -> int:
     for info in infos:
         if not info.available:
             print(f"{info.name} is not available: {info.reason}")
+    return 0
+
+
+# --- cache ----------------------------------------------------------------------------------------------------------
+
+
+def command_cache_info(options: argparse.Namespace) -> int:
+    info = _cache.info()
+    if options.json:
+        print_json(info)
+        return 0
+    unused = f" (not used: {info['unused']})" if info["unused"] else ""
+    print(f"directory  {printable(str(info['directory']))}{unused}")
+    print(f"modules    {info['modules']:,}")
+    print(f"bytes      {info['bytes']:,} of at most {info['bound']:,}")
+    return 0
+
+
+def command_cache_clear(_options: argparse.Namespace) -> int:
+    modules, removed = _cache.clear()
+    print(f"removed {modules:,} module{'' if modules == 1 else 's'}, {removed:,} bytes")
     return 0
 
 
