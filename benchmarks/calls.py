@@ -49,6 +49,7 @@ TYPES: dict[str, Any] = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "f32": ct
 
 
 GUESTS = ("python", *WASM)  # where C has nothing that compares
+ALL = (*GUESTS, *NATIVE)
 
 
 def way(
@@ -67,14 +68,14 @@ def way(
         return Guest(system, module).call(export, arguments, **names)
     assert c is not None
     if system == "cffi":
-        return Way(f"f({arguments})", {"f": getattr(cffi_library(DECLARATIONS, SOURCE), c[0]), **names})
+        return Way(f"f({arguments})", {"f": getattr(cffi_library(DECLARATIONS, SOURCE).lib, c[0]), **names})
     native = getattr(ctypes_library(SOURCE), c[0])
     *parameters, result = [TYPES.get(name) for name in c[1].split()]
     native.argtypes, native.restype = parameters, result
     return Way(f"f({arguments})", {"f": native, **names})
 
 
-@case("() -> ()", bars=(Bar("anywasm-wasmtime", 1.5),))
+@case("() -> ()", ALL, bars=(Bar("anywasm-wasmtime", 1.5),))
 def nothing(system: str) -> Way:
     def function() -> None:
         pass
@@ -82,7 +83,7 @@ def nothing(system: str) -> Way:
     return way(system, function, "", "nothing", ("nothing", "none"))
 
 
-@case("(i32, i32) -> i32", bars=(Bar("anywasm-wasmtime", 1.5), Bar("anywasm-wamr", 3.0)))
+@case("(i32, i32) -> i32", ALL, bars=(Bar("anywasm-wasmtime", 1.5), Bar("anywasm-wamr", 3.0)))
 def add(system: str) -> Way:
     def function(a: int, b: int) -> int:
         return a + b
@@ -90,7 +91,7 @@ def add(system: str) -> Way:
     return way(system, function, "1, 2", "add", ("add", "i32 i32 i32"))
 
 
-@case("six i32 -> i32")
+@case("six i32 -> i32", ALL)
 def six(system: str) -> Way:
     def function(a: int, b: int, c: int, d: int, e: int, f: int) -> int:
         return f
@@ -122,17 +123,17 @@ def identity(value: Any) -> Any:
     return value
 
 
-@case("(i64) -> i64")
+@case("(i64) -> i64", ALL)
 def i64(system: str) -> Way:
     return way(system, identity, "value", "i64", ("identity_i64", "i64 i64"), value=1 << 40)
 
 
-@case("(f32) -> f32")
+@case("(f32) -> f32", ALL)
 def f32(system: str) -> Way:
     return way(system, identity, "value", "f32", ("identity_f32", "f32 f32"), value=1.5)
 
 
-@case("(f64) -> f64")
+@case("(f64) -> f64", ALL)
 def f64(system: str) -> Way:
     return way(system, identity, "value", "f64", ("identity_f64", "f64 f64"), value=1.5)
 

@@ -17,13 +17,24 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))  # for toolchain.py
 @lru_cache(maxsize=None)
 def binary(text: str) -> bytes:
     """The text of a module as a binary, which every system reads."""
-    try:
-        import toolchain
-    except ImportError:  # where no anywasm is, wasmer is
+    from toolchain import wat
+
+    return wat(text)
+
+
+def module_of(system: str, code: bytes) -> Any:
+    """A compiled module; pywasm3 compiles as it instantiates, and has none."""
+    if system == "wasmtime-py":
+        import wasmtime
+
+        return wasmtime.Module(wasmtime_engine(), code)
+    if system == "wasmer":
         import wasmer
 
-        return bytes(wasmer.wat2wasm(text))
-    return toolchain.wat(text)
+        return wasmer.Module(wasmer_store(), code)
+    import anywasm
+
+    return anywasm.Module(code, engine(system))
 
 
 class Guest:
@@ -44,16 +55,16 @@ class Guest:
     def anywasm(self, code: bytes, host: Callable[..., Any] | None, signature: str) -> None:
         import anywasm
 
-        self.store = anywasm.Store(engine(self.system))
-        imports = {"host": {"f": host}} if host else None
-        self.instance = anywasm.Instance(anywasm.Module(code, self.store.engine), imports, self.store)
+        module = module_of(self.system, code)
+        self.store = anywasm.Store(module.engine)
+        self.instance = anywasm.Instance(module, {"host": {"f": host}} if host else None, self.store)
         self.exports: Any = self.instance.exports
 
     def wasmtime_py(self, code: bytes, host: Callable[..., Any] | None, signature: str) -> None:
         import wasmtime
 
-        self.store = wasmtime.Store()
-        module = wasmtime.Module(self.store.engine, code)
+        module = module_of(self.system, code)
+        self.store = wasmtime.Store(wasmtime_engine())
         imports = [wasmtime.Func(self.store, module.imports[0].type, host)] if host else []
         self.instance = wasmtime.Instance(self.store, module, imports)
         self.exports = self.instance.exports(self.store)
@@ -63,27 +74,32 @@ class Guest:
 
         self.environment = wasm3.Environment()
         self.instance = self.environment.new_runtime(64 * 1024)
-        module = self.environment.parse_module(code)
-        self.instance.load(module)
+        try:
+            module = self.environment.parse_module(code)
+            self.instance.load(module)
+        except RuntimeError as error:
+            raise Missing(f"it rejects the module: {error}") from None
         if host:
             module.link_function("host", "f", signature, host)
 
     def wasmer(self, code: bytes, host: Callable[..., Any] | None, signature: str) -> None:
         import wasmer
-        from wasmer_compiler_cranelift import Compiler
 
-        self.store = wasmer.Store(wasmer.engine.JIT(Compiler))
-        module = wasmer.Module(self.store, code)
+        module = module_of(self.system, code)
         imports = wasmer.ImportObject()
         if host:
-            imports.register("host", {"f": wasmer.Function(self.store, host, module.imports[0].type)})
+            type = module.imports[0].type
+            imports.register("host", {"f": wasmer.Function(wasmer_store(), host, type)})
         self.instance = wasmer.Instance(module, imports)
         self.exports = self.instance.exports
 
     def function(self, name: str) -> Any:
         """An exported function, as the system gives it."""
         if self.system == "pywasm3":
-            return self.instance.find_function(name)
+            try:
+                return self.instance.find_function(name)
+            except RuntimeError as error:  # it compiles late
+                raise Missing(f"it rejects the module: {error}") from None
         return self.exports[name] if self.system != "wasmer" else getattr(self.exports, name)
 
     def call(self, name: str, arguments: str = "", empty: str | None = None, inner: int = 1, **names: Any) -> Way:
@@ -107,3 +123,19 @@ def engine(system: str) -> Any:
         if info.name == name and info.available:
             return anywasm.Engine(name)
     raise Missing(f"no engine {name} here")
+
+
+@lru_cache(maxsize=None)
+def wasmtime_engine() -> Any:
+    """wasmtime-py's."""
+    import wasmtime
+
+    return wasmtime.Engine()
+
+
+@lru_cache(maxsize=None)
+def wasmer_store() -> Any:
+    import wasmer
+    from wasmer_compiler_cranelift import Compiler
+
+    return wasmer.Store(wasmer.engine.JIT(Compiler))

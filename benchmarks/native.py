@@ -46,7 +46,7 @@ def shared_library(source: str, *flags: str) -> Path:
 
 @lru_cache(maxsize=None)
 def cffi_library(declarations: str, source: str, *flags: str) -> Any:
-    """The functions of a C source, called as cffi's API mode calls them."""
+    """The extension module that cffi's API mode makes of a C source: it has `lib` and `ffi`."""
     import cffi
 
     name = "native_" + hashlib.sha256((declarations + source).encode()).hexdigest()[:16]
@@ -64,7 +64,7 @@ def cffi_library(declarations: str, source: str, *flags: str) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.lib  # type: ignore[attr-defined]
+    return module
 
 
 def ctypes_library(source: str, *flags: str) -> Any:

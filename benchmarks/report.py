@@ -20,7 +20,15 @@ def duration(seconds: float) -> str:
 
 
 def factor(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return (
+        f"{value:.2g}"
+        if value < 0.1
+        else f"{value:.2f}"
+        if value < 10
+        else f"{value:.1f}"
+        if value < 100
+        else f"{value:.0f}"
+    )
 
 
 def cells(suite: pyperf.BenchmarkSuite, case: Case) -> dict[str, str]:
