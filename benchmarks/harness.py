@@ -46,8 +46,8 @@ WASM = (*OURS, "wasmtime-py", "pywasm3", "wasmer")
 NATIVE = ("cffi", "ctypes")
 SYSTEMS = ("python", "anywasm", *WASM, *NATIVE)
 
-PROCESSES = 3
-ROUNDS = 25
+PROCESSES = 5
+ROUNDS = 15
 ROUND_SECONDS = 0.002
 LEAST = 1e-11  # seconds, when the loop cost as much as the loop with the statement: pyperf wants no zero
 

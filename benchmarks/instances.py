@@ -62,7 +62,7 @@ def instance_with_memory(system: str) -> Way:
     return instance_of(system, WITH_MEMORY)
 
 
-@case("a small module", (*OURS, "wasmtime-py", "pywasm3", "wasmer"), baseline="wasmtime-py", rounds=15)
+@case("a small module", (*OURS, "wasmtime-py", "pywasm3", "wasmer"), baseline="wasmtime-py", rounds=10)
 def module(system: str) -> Way:
     code = binary(SMALL)
     names: dict[str, Any]

@@ -42,7 +42,7 @@ def tell(name: str, count: int) -> None:
             return Way("run(count)", {"run": native_kernel(name), "count": count})
         return guest_kernel(system, name).call("run", "count", count=count)
 
-    case(name, SYSTEMS, baseline="ctypes", rounds=10, bars=(Bar("anywasm-wasmtime", 1.02, "wasmtime-py"),))(make)
+    case(name, SYSTEMS, baseline="ctypes", rounds=6, bars=(Bar("anywasm-wasmtime", 1.02, "wasmtime-py"),))(make)
 
 
 for name, count in KERNELS.items():

@@ -17,7 +17,7 @@ MODULES = {"python": "json", "wasmtime-py": "wasmtime", "pywasm3": "wasm3"}
     ("anywasm", "wasmtime-py", "pywasm3", "wasmer", "cffi", "ctypes"),
     baseline="ctypes",
     bars=(Bar("anywasm", 0.010, None),),
-    rounds=8,
+    rounds=5,
 )
 def importing(system: str) -> Way:
     """In a process of its own, which tells how long it took."""
@@ -31,13 +31,13 @@ def importing(system: str) -> Way:
     return Way("0", clock=clock)
 
 
-@case("greet the world by WASI", ("python", "anywasm-wasmtime", "anywasm-wamr", "wasmtime-py", "wasmer"), rounds=8)
+@case("greet the world by WASI", ("python", "anywasm-wasmtime", "anywasm-wamr", "wasmtime-py", "wasmer"), rounds=5)
 def hello(system: str) -> Way:
     """Against a process that prints the line from Python."""
     return whole(["-c", script(system), str(HELLO)])
 
 
-@case("greet the world by `anywasm run`", ("python", "anywasm-wasmtime", "anywasm-wamr"), rounds=8)
+@case("greet the world by `anywasm run`", ("python", "anywasm-wasmtime", "anywasm-wamr"), rounds=5)
 def command(system: str) -> Way:
     if system == "python":
         return whole(["-c", script(system), "no program"])

@@ -37,12 +37,12 @@ def kernels(system: str) -> list[Callable[[], Any]]:
     return [lambda run=run: run(6000) for run in found]  # type: ignore[misc]
 
 
-@case("a kernel, one thread", (*WASM, "ctypes"), baseline="ctypes", rounds=8)
+@case("a kernel, one thread", (*WASM, "ctypes"), baseline="ctypes", rounds=5)
 def one(system: str) -> Way:
     return Way("run()", {"run": kernels(system)[0]})
 
 
-@case("a kernel, two threads", (*WASM, "ctypes"), baseline="ctypes", rounds=8)
+@case("a kernel, two threads", (*WASM, "ctypes"), baseline="ctypes", rounds=5)
 def two(system: str) -> Way:
     if system == "pywasm3":
         raise Missing("it is not made for threads")
@@ -56,7 +56,7 @@ def two(system: str) -> Way:
     return Way("both()", {"both": both}, inner=2, keep=pool)
 
 
-@case("calls of add, two threads", ("python", *WASM), rounds=8)
+@case("calls of add, two threads", ("python", *WASM), rounds=5)
 def calls(system: str) -> Way:
     """Short calls keep the interpreter lock: two threads take as long as one."""
     if system == "pywasm3":
