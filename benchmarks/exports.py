@@ -69,6 +69,8 @@ def many(system: str) -> Way:
         import wasmer
 
         return Way("Instance(module).exports.f1234()", {"Instance": wasmer.Instance, "module": module_of(system, code)})
+    import wasm3  # noqa: F401, says that it is missing
+
     return Way("Guest('pywasm3', code).function('f1234')()", {"Guest": Guest, "code": code})
 
 

@@ -44,6 +44,8 @@ def instance_of(system: str, text: str) -> Way:
 
         return Way("Instance(module)", {"Instance": wasmer.Instance, "module": module_of(system, code)}, check="0")
     if system == "pywasm3":  # it takes a module apart as it instantiates it
+        import wasm3  # noqa: F401, says that it is missing
+
         return Way("Guest('pywasm3', code)", {"Guest": Guest, "code": code}, check="0")
     import anywasm
 

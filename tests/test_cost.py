@@ -94,6 +94,8 @@ def instructions(
 ) -> Costs:
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
         pytest.skip("instructions are counted on Linux alone")
+    if "asan" in os.environ.get("LD_PRELOAD", ""):
+        pytest.skip("sanitizers have instructions of their own")
     output = tmp_path_factory.mktemp("steps") / "counts"
     steps = compile_native(COUNTING / "steps.c", "steps")
     printed = run([steps, output, sys.executable, COUNTING / "child.py", "steps", engine.name, guest])

@@ -10,6 +10,9 @@
 #include "compat.h"
 #include "engines/engine.h"
 
+// The integers that CPython keeps ready, too: here they are at hand for results, without a call.
+enum { INTEGERS_FIRST = -5, INTEGERS_COUNT = 262 };
+
 // Groups in the order in which module.c's exec, traverse and clear list them.
 typedef struct core_state {
     // Types: each is made from the spec of the same name in its file.
@@ -24,6 +27,8 @@ typedef struct core_state {
 
     // Interned strings
     PyObject *str_code, *str_frames, *str_tag, *str_payload, *str_fileno, *str_read, *str_write, *str_name, *str_open;
+
+    PyObject *integers[INTEGERS_COUNT];  // owned until the module is freed, not cleared: calls may come until then
 
     // Value types by kind: the singletons of the number types and of the nullable abstract references (types.c)
     PyObject *valtypes;  // dict: the four bytes of an aw_valtype as int -> ValType

@@ -21,7 +21,7 @@
 #include "module_type.h"
 #include "value.h"
 
-enum { VALUES_ON_STACK = 16, TIMED_FIRST = 3, TIMED_EVERY = 64, SLOW_NANOSECONDS = 20000, LONG_NANOSECONDS = 1000000 };
+enum { VALUES_ON_STACK = 16, TIMED_FIRST = 3, TIMED_EVERY = 128, SLOW_NANOSECONDS = 20000, LONG_NANOSECONDS = 1000000 };
 
 static inline FuncObject *func_cast(PyObject *self)
 {
@@ -76,20 +76,23 @@ static bool stretch_was_long(const store_timing *timing)
     return timing->longest > bound;
 }
 
-// Run the engine, and learn whether the next calls drop the GIL. Timed are the first few calls, of which the very first is
-// cold, and then one in TIMED_EVERY: what a function does may depend on its arguments.
+// Run the engine, and learn whether the next calls drop the GIL. Timed are the first few calls, of which the very first is cold, and
+// then one in TIMED_EVERY: what a function does may depend on its arguments. One long call says little, for the system may
+// have been busy elsewhere: the next one is timed as well.
 static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint32_t count, aw_error *error)
 {
     StoreObject *store = self->store;
     store_timing outer = store->timing;
     self->calls_timed += self->calls_timed < TIMED_FIRST;
-    self->calls_until_timed = self->calls_timed < TIMED_FIRST ? 1 : TIMED_EVERY;
     store_enter(store, drop_gil);
     store->timing = (store_timing){.on = true};
     stretch_begin(store);
     int status = store->api->func_call(self->item.func, values, count, error);
     stretch_end(store);
-    self->slow = stretch_was_long(&store->timing);
+    bool was_long = stretch_was_long(&store->timing);
+    self->slow = was_long && self->was_long;
+    self->was_long = was_long;
+    self->calls_until_timed = self->calls_timed < TIMED_FIRST || was_long != self->slow ? 1 : TIMED_EVERY;
     store->timing = outer;
     return status;
 }
@@ -141,13 +144,13 @@ static inline int func_run_quick(FuncObject *self, aw_raw *values, uint32_t coun
 
 // Several numbers. Python's collector may run when the tuple is made, and with it code that uses the store: by then they are floats
 // and ints.
-static PyObject *results_numbers(const FuncTypeObject *type, const aw_raw *values)
+static PyObject *results_numbers(const core_state *state, const FuncTypeObject *type, const aw_raw *values)
 {
     uint32_t count = type->type.result_count;
     const aw_valtype *types = type->type.results;
     PyObject *objects[VALUES_ON_STACK];
     for (uint32_t i = 0; i < count; i++) {
-        objects[i] = number_from_raw(types[i], &values[i]);
+        objects[i] = number_from_raw(state, types[i], &values[i]);
         if (objects[i] == NULL) {
             while (i-- > 0) {
                 Py_DECREF(objects[i]);
@@ -295,9 +298,9 @@ static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args
     }
     store_sweep(store);
     if (result_count == 1) {
-        return number_from_raw(type->values[parameter_count], &values[0]);
+        return number_from_raw(store->state, type->values[parameter_count], &values[0]);
     }
-    return result_count == 0 ? Py_NewRef(Py_None) : results_numbers(type, values);
+    return result_count == 0 ? Py_NewRef(Py_None) : results_numbers(store->state, type, values);
 }
 
 // --- being called ---------------------------------------------------------------------------------------------------
@@ -428,7 +431,7 @@ static int host_arguments(StoreObject *store, const FuncTypeObject *type, const 
         return values_from_raw(store, type->type.parameters, values, count, args, false);
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        args[i] = number_from_raw(type->values[i], &values[i]);
+        args[i] = number_from_raw(store->state, type->values[i], &values[i]);
         if (args[i] == NULL) {
             while (i-- > 0) {
                 Py_DECREF(args[i]);
@@ -520,7 +523,7 @@ static aw_hostresult host_call_numbers(void *env, aw_caller *caller, aw_raw *val
     PyObject *slots[1 + VALUES_ON_STACK], **args = slots + 1;
     slots[0] = slots[1] = NULL;
     for (uint32_t i = 0; i < count; i++) {
-        args[i] = number_from_raw(type->values[i], &values[i]);
+        args[i] = number_from_raw(store->state, type->values[i], &values[i]);
         if (args[i] == NULL) {
             while (i-- > 0) {
                 Py_DECREF(args[i]);
@@ -609,7 +612,7 @@ PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObjec
     self->type = (FuncTypeObject *)own_type;
     self->name = own_name;
     self->calls_until_timed = 1;
-    self->slow = true;  // until the first call has shown otherwise
+    self->was_long = self->slow = true;  // until the first call has shown otherwise
     self->checked = store->api->func_call_checked != NULL && self->type->has_references &&
                     has_concrete_parameters(self->type);
     self->vectorcall = self->type->numbers_only && values_needed(self->type) <= VALUES_ON_STACK

@@ -15,7 +15,8 @@ typedef struct {
     PyObject *name;              // owned str, or NULL
     uint32_t calls_until_timed;  // the call that makes it 0 is timed
     uint8_t calls_timed;         // up to the few that are timed at first
-    bool slow;                   // the last timed call took long: drop the GIL around calls
+    bool was_long;               // the last timed call was
+    bool slow;                   // the last two were: drop the GIL around calls
     bool checked;                // a parameter's type is concrete: the engine checks the values
 } FuncObject;
 

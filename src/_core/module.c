@@ -70,6 +70,12 @@ static int module_exec(PyObject *module)
     }
     CORE_STRINGS(X)
 #undef X
+    for (int i = 0; i < INTEGERS_COUNT; i++) {
+        state->integers[i] = PyLong_FromLong(INTEGERS_FIRST + i);
+        if (state->integers[i] == NULL) {
+            return -1;
+        }
+    }
     state->valtypes = PyDict_New();
     state->default_engines = PyDict_New();
     if (state->valtypes == NULL || state->default_engines == NULL) {
@@ -115,6 +121,10 @@ static int module_clear(PyObject *module)
 static void module_free(void *module)
 {
     module_clear((PyObject *)module);
+    core_state *state = module_state((PyObject *)module);
+    for (int i = 0; i < INTEGERS_COUNT; i++) {
+        Py_CLEAR(state->integers[i]);
+    }
 }
 
 static PyModuleDef_Slot module_slots[] = {

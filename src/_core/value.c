@@ -118,12 +118,20 @@ static int convert_i32(PyObject *object, int32_t *out, const value_place *place)
 
 static int convert_i64(PyObject *object, int64_t *out, const value_place *place)
 {
+    int overflow;
+    long long value;
+    if (PyLong_CheckExact(object)) {  // of more than one digit, and of two most likely
+        value = PyLong_AsLongLongAndOverflow(object, &overflow);
+        if (overflow == 0) {
+            *out = value;
+            return 0;
+        }
+    }
     PyObject *index = index_of(object, place, i64_type);
     if (index == NULL) {
         return -1;
     }
-    int overflow;
-    long long value = PyLong_AsLongLongAndOverflow(index, &overflow);
+    value = PyLong_AsLongLongAndOverflow(index, &overflow);
     if (overflow > 0) {
         unsigned long long large = PyLong_AsUnsignedLongLong(index);
         if (large == (unsigned long long)-1 && PyErr_Occurred()) {
@@ -383,7 +391,7 @@ static PyObject *root_wrap(StoreObject *store, aw_valtype type, const aw_raw *ra
         return PyBytes_FromStringAndSize((const char *)raw->v128, 16);
     }
     if (type.kind != AW_REF) {
-        return number_from_raw(type, raw);
+        return number_from_raw(store->state, type, raw);
     }
     if (root->rooted) {
         if (root->refclass == AW_REF_EXTERN) {

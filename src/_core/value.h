@@ -44,14 +44,20 @@ void value_raise_count(PyObject *name, Py_ssize_t wanted, Py_ssize_t given);
 
 // --- numbers: i32, i64, f32, f64 ---------------------------------------------------------------------------------
 
-// A number to Python; the type is none of v128 and references.
-static inline PyObject *number_from_raw(aw_valtype type, const aw_raw *raw)
+// A number to Python: a new reference, or NULL with MemoryError.
+static inline PyObject *integer_from_raw(const core_state *state, int64_t value)
+{
+    uint64_t index = (uint64_t)value - (uint64_t)INTEGERS_FIRST;
+    return index < INTEGERS_COUNT ? Py_NewRef(state->integers[index]) : PyLong_FromLongLong(value);
+}
+
+static inline PyObject *number_from_raw(const core_state *state, aw_valtype type, const aw_raw *raw)
 {
     switch (type.kind) {
     case AW_I32:
-        return PyLong_FromLong(raw->i32);
+        return integer_from_raw(state, raw->i32);
     case AW_I64:
-        return PyLong_FromLongLong(raw->i64);
+        return integer_from_raw(state, raw->i64);
     case AW_F32:
         return PyFloat_FromDouble((double)raw->f32);
     default:

@@ -19,9 +19,9 @@ from typing import Any
 
 import anywasm
 
-# A function's first three calls are timed, and one in 64 after them (func.c). None of those is to be among the counted
+# A function's first three calls are timed, and one in 128 after them (func.c). None of those is to be among the counted
 # ones: it costs more, and step by step it seems to take long, so that the next ones drop the GIL.
-TIMED_FIRST, TIMED_EVERY = 3, 64
+TIMED_FIRST, TIMED_EVERY = 3, 128
 
 
 class Python:

@@ -433,6 +433,7 @@ NOT_OF_THE_LANGUAGE = {
     "interrupt",
     "serialize",
     "wat",
+    "pooling",
     "imported_memory",
     "imported_table",
     "imported_global",

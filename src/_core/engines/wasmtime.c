@@ -49,8 +49,8 @@ static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, c
     store->engine = engine;
     store->host = *host;
     store->memory_limit = limits->memory_bytes;
-    store->interruptible = engine->interruptible;
-    store->stack_for_call = HOST_STACK + engine->wasm_stack;
+    store->quick_above[0] = engine->interruptible ? SIZE_MAX : HOST_STACK + engine->wasm_stack;
+    store->quick_above[1] = engine->interruptible ? SIZE_MAX : HOST_STACK;
     store->store = wt.wasmtime_store_new(engine->engine, store, NULL);
     if (store->store == NULL) {
         free(store);
@@ -248,22 +248,24 @@ static void thread_stack_find(void)
 // Wasmtime gives Wasm code its share of the stack below the outermost call and stops it there, but does not ask whether the thread
 // has as much: beyond its end is a real crash. So each entry asks, for the whole share or, if it is a call inside a call, for
 // what a host function needs. (A stack that is not the thread's, as of a green thread, tells nothing.)
-static inline size_t stack_needed(const aw_store *store)
+static size_t stack_needed(const aw_store *store)
 {
-    return store->entries == 0 ? store->stack_for_call : HOST_STACK;
+    return HOST_STACK + (store->entries == 0 ? store->engine->wasm_stack : 0);
 }
 
-static inline bool stack_suffices(const aw_store *store, uintptr_t here)
+// An entry that is not like most: true with why it is refused.
+static AW_COLD bool store_refuses_rarely(aw_store *store, uintptr_t here, aw_error *error)
 {
-    return here <= thread_stack.highest && here - thread_stack.lowest >= stack_needed(store);
-}
-
-static AW_COLD bool stack_refuses(aw_store *store, uintptr_t here, aw_error *error)
-{
+    // An epoch that passed while nothing ran is no reason to stop, but a wish to interrupt is.
+    if (store->engine->interruptible && atomic_exchange(&store->interrupted, false)) {
+        aw_error_set(error, AW_ERROR_INTERRUPTED, WT_INTERRUPTED);
+        return true;
+    }
     if (thread_stack.highest == 0) {
         thread_stack_find();
     }
-    if (stack_suffices(store, here) || here < thread_stack.lowest || here > thread_stack.highest) {
+    if (here < thread_stack.lowest || here > thread_stack.highest ||
+        here - thread_stack.lowest >= stack_needed(store)) {
         return false;
     }
     aw_error_set(error, AW_ERROR_TRAP,
@@ -274,15 +276,12 @@ static AW_COLD bool stack_refuses(aw_store *store, uintptr_t here, aw_error *err
     return true;
 }
 
-// Before each entry: false, or true with why not. *here* is on the stack of the one who enters, who leaves by store_left.
-static inline bool store_refuses(aw_store *store, const void *here, aw_error *error)
+// Before each entry: false, or true with why not. *place* is on the stack of the one who enters, who leaves by store_left.
+static inline bool store_refuses(aw_store *store, const void *place, aw_error *error)
 {
-    // An epoch that passed while nothing ran is no reason to stop, but a wish to interrupt is.
-    if (store->interruptible && atomic_exchange(&store->interrupted, false)) {
-        aw_error_set(error, AW_ERROR_INTERRUPTED, WT_INTERRUPTED);
-        return true;
-    }
-    if (!stack_suffices(store, (uintptr_t)here) && stack_refuses(store, (uintptr_t)here, error)) {
+    uintptr_t here = (uintptr_t)place;
+    bool quick = here <= thread_stack.highest && here - thread_stack.lowest >= store->quick_above[store->entries > 0];
+    if (!quick && store_refuses_rarely(store, here, error)) {
         return true;
     }
     store->entries++;

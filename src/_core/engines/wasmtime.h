@@ -41,9 +41,8 @@ struct aw_store {
     // Why the engine unwinds, when that is our doing; wt_call_failed tells the caller and takes it back.
     bool host_failed;       // a host function failed, or its poll said so
     bool stopped;           // store_interrupt
-    bool interruptible;     // the engine's
     uint32_t entries;       // calls into Wasm that run, one inside the other
-    size_t stack_for_call;  // bytes that an outermost call may need
+    size_t quick_above[2];  // bytes of stack with which an outermost call, or one inside another, may enter unasked
 };
 
 struct aw_instance {
