@@ -145,11 +145,15 @@ def headers(c: Any) -> None:
     python(c, "third-party/wasmtime-check/check.py")
 
 
-@task(help={"case": "a topic, or a part of a case's name"})
-def bench(c: Any, case: str = "") -> None:
+@task(help={"case": "a topic, or a part of a case's name", "publish": "write tables and plots into docs/benchmarks"})
+def bench(c: Any, case: str = "", publish: bool = False) -> None:
     """Measure the optimized build beside its peers; write build/bench.json and print a table with the bars."""
     executable = fresh_environment(c, "bench", sys.executable, ".[bench]")
-    run(c, executable, "benchmarks", "--json", BUILD / "bench.json", *([case] if case else []))
+    options = ["--json", BUILD / "bench.json", *(["--publish"] if publish else []), *([case] if case else [])]
+    if older := dict(find_pythons()).get("3.10"):  # the last that wasmer runs on
+        peers = ("wasmer==1.1.0", "wasmer_compiler_cranelift==1.1.0")
+        options += ["--wasmer", fresh_environment(c, "bench-wasmer", older, ".[bench]", *peers)]
+    run(c, executable, "benchmarks", *options)
 
 
 @task(help={"args": "arguments for pytest"})

@@ -10,6 +10,7 @@ be lucky with its addresses. A ratio is that of the fastest rounds within one pr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib
 import itertools
@@ -38,6 +39,7 @@ TOPICS = (
     "programs",
     "kernels",
     "threads",
+    "resident",
 )
 
 # Systems, in the order of the table's columns. "anywasm" stands for what does not depend on the engine, or chooses it.
@@ -64,7 +66,7 @@ class Way:
     names: Mapping[str, Any] = field(default_factory=dict)  # what the statement uses
     inner: int = 1  # how many times the statement does it
     empty: str = "pass"  # a statement that costs what is to be taken off, the loop beside it
-    clock: Callable[[], float] | None = None  # instead of the statement: does it, and tells how many seconds it took
+    clock: Callable[[], float] | None = None  # instead of the statement: does it, and tells what it took
     check: str | None = None  # an expression whose value tells that the statement did it; else its own value does
     keep: Any = None  # what has to live as long
 
@@ -77,7 +79,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Bar:
-    """What a system is to reach: at most *limit* times what *against* takes; without that, at most *limit* seconds."""
+    """What a system is to reach: at most *limit* times what *against* takes; without that, *limit* seconds or bytes."""
 
     system: str
     limit: float
@@ -94,6 +96,7 @@ class Case:
     bars: tuple[Bar, ...]
     rounds: int
     processes: int
+    unit: str  # of pyperf's: second or byte
 
     @property
     def key(self) -> str:
@@ -111,12 +114,13 @@ def case(
     bars: tuple[Bar, ...] = (),
     rounds: int = ROUNDS,
     processes: int = PROCESSES,
+    unit: str = "second",
 ) -> Callable[[Callable[[str], Way]], Callable[[str], Way]]:
     """Tells a case; its topic is the name of the file."""
 
     def tell(make: Callable[[str], Way]) -> Callable[[str], Way]:
         topic = Path(make.__code__.co_filename).stem
-        told = Case(topic, name, make, systems, baseline, bars, rounds, processes)
+        told = Case(topic, name, make, systems, baseline, bars, rounds, processes, unit)
         CASES[told.key] = told
         return make
 
@@ -200,7 +204,12 @@ def measure(case: Case, systems: tuple[str, ...]) -> tuple[dict[str, list[float]
     gc.collect()
     gc.freeze()  # what the cases before left behind costs the collector no time in this one
     try:
-        watches = {system: Stopwatch(way) for system, way in found.items()}
+        watches: dict[str, Stopwatch] = {}
+        for system, way in found.items():
+            try:
+                watches[system] = Stopwatch(way)
+            except Exception as error:  # noqa: BLE001, as above
+                missing[system] = error
         values: dict[str, list[float]] = {system: [] for system in watches}
         for _ in range(case.rounds):
             for system, watch in watches.items():
@@ -211,6 +220,14 @@ def measure(case: Case, systems: tuple[str, ...]) -> tuple[dict[str, list[float]
 
 
 # --- processes and results ------------------------------------------------------------------------------------------
+
+
+def versions() -> Iterator[tuple[str, str]]:
+    import importlib.metadata
+
+    for name in ("anywasm", "wasmtime", "pywasm3", "wasmer", "cffi"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield name, importlib.metadata.version(name)
 
 
 def told(why: Exception) -> str:
@@ -225,11 +242,13 @@ def work(cases: list[Case], systems: tuple[str, ...], output: str) -> None:
     """What a worker process does: it measures cases and writes a suite."""
     machine = pyperf.Run([1.0]).get_metadata()  # collecting it takes long: once a process
     facts = {name: value for name, value in machine.items() if name not in ("name", "unit", "loops")}
+    facts["packages"] = ", ".join(f"{name} {version}" for name, version in versions())
     benchmarks = []
     for case in cases:
         values, missing = measure(case, systems)
         for system, rounds in values.items():
             about = {"name": benchmark_name(case, system), "topic": case.topic, "case": case.name, "system": system}
+            about["unit"] = case.unit
             if missing:
                 about["missing"] = "; ".join(f"{name}: {told(why)}" for name, why in missing.items())
             run = pyperf.Run(rounds, metadata=facts | about, collect_metadata=False)
@@ -277,14 +296,21 @@ def fastest(suite: pyperf.BenchmarkSuite, case: Case, system: str) -> list[float
     return [min(run.values) for run in suite.get_benchmark(name).get_runs()]
 
 
-def seconds(suite: pyperf.BenchmarkSuite, case: Case, system: str) -> float | None:
+def beside(baseline: str, system: str) -> str:
+    """The name of a baseline that was measured once more, in a run that a system needs for itself."""
+    return f"{baseline} beside {system}"
+
+
+def figure(suite: pyperf.BenchmarkSuite, case: Case, system: str) -> float | None:
+    """Seconds or bytes: of the fastest round in a process, the median of all processes."""
     found = fastest(suite, case, system)
     return None if found is None else statistics.median(found)
 
 
 def ratio(suite: pyperf.BenchmarkSuite, case: Case, system: str, against: str) -> float | None:
     """How much longer a system takes than another: in each process by itself, and the median of these."""
-    ours, theirs = fastest(suite, case, system), fastest(suite, case, against)
+    ours = fastest(suite, case, system)
+    theirs = fastest(suite, case, beside(against, system)) or fastest(suite, case, against)
     if ours is None or theirs is None:
         return None
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=False))
@@ -308,6 +334,8 @@ def main(*default: str) -> None:
     parser = argparse.ArgumentParser(prog="python benchmarks", description="Measures anywasm beside its peers.")
     parser.add_argument("case", nargs="*", default=list(default), help="a topic, or a part of a case's name")
     parser.add_argument("--json", metavar="FILE", help="write what was measured, in pyperf's format")
+    parser.add_argument("--wasmer", metavar="PYTHON", help="a Python 3.10 that adds wasmer: see wasmer_column.py")
+    parser.add_argument("--publish", action="store_true", help="write tables and plots into docs/benchmarks")
     parser.add_argument("--systems", type=lambda text: tuple(text.split(",")), default=SYSTEMS, help="a,b,c")
     parser.add_argument("--work", metavar="FILE", help=argparse.SUPPRESS)  # in a process of its own: cases by key
     arguments = parser.parse_args()
@@ -315,9 +343,24 @@ def main(*default: str) -> None:
         load()
         work([CASES[key] for key in arguments.case], arguments.systems, arguments.work)
         return
-    from report import show
+    from report import publish, show
 
+    if arguments.publish and arguments.case:
+        raise SystemExit("--publish needs all cases")
     suite = measured(choose(arguments.case), arguments.systems)
+    if arguments.wasmer:
+        for benchmark in wasmer_column(arguments.wasmer, arguments.case):
+            suite.add_benchmark(benchmark)
     if arguments.json:
         suite.dump(arguments.json, replace=True)
     show(suite)
+    if arguments.publish:
+        publish(suite)
+
+
+def wasmer_column(executable: str, words: list[str]) -> pyperf.BenchmarkSuite:
+    """What another Python measured, which has the package wasmer."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.fspath(Path(folder) / "wasmer.json")
+        subprocess.run([executable, os.fspath(FOLDER / "wasmer_column.py"), file, *words], check=True)
+        return pyperf.BenchmarkSuite.load(file)

@@ -64,6 +64,24 @@ def instance_with_memory(system: str) -> Way:
     return instance_of(system, WITH_MEMORY)
 
 
+@case(
+    "the same with room made ahead",
+    ("anywasm-wasmtime", "wasmtime-py"),
+    baseline="wasmtime-py",
+    bars=THIRD,
+)
+def instance_pooled(system: str) -> Way:
+    """`Engine(pooling=...)` beside wasmtime-py's default."""
+    if system == "wasmtime-py":
+        return instance_of(system, WITH_MEMORY)
+    import anywasm
+
+    made = anywasm.Engine("wasmtime", pooling=10)
+    module = anywasm.Module(binary(WITH_MEMORY), made)
+    names = {"Instance": anywasm.Instance, "Store": anywasm.Store, "module": module, "engine": made}
+    return Way("Instance(module, None, Store(engine))", names, check="0")
+
+
 @case("a small module", (*OURS, "wasmtime-py", "pywasm3", "wasmer"), baseline="wasmtime-py", rounds=10)
 def module(system: str) -> Way:
     code = binary(SMALL)

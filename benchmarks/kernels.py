@@ -15,8 +15,8 @@ from native import shared_library
 
 SOURCES = Path(__file__).parent / "c"
 SYSTEMS = (*WASM, "ctypes")
-# How often the program does its work: one to two milliseconds of machine code.
-KERNELS = {"calls": 3000, "floats": 6000, "memory": 1, "integers": 6000, "simd": 300}
+# How often the program does its work: some milliseconds of machine code.
+KERNELS = {"calls": 8000, "floats": 20_000, "memory": 3, "integers": 20_000, "simd": 900}
 
 
 def guest_kernel(system: str, name: str) -> Guest:

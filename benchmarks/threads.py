@@ -14,6 +14,7 @@ from guests import Guest
 from harness import WASM, Missing, Way, case, main
 from kernels import guest_kernel, native_kernel
 
+UNTHREADED = ("pywasm3", "wasmer")
 TURNS = 20_000
 ADD = '(module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))'
 
@@ -44,7 +45,7 @@ def one(system: str) -> Way:
 
 @case("a kernel, two threads", (*WASM, "ctypes"), baseline="ctypes", rounds=5)
 def two(system: str) -> Way:
-    if system == "pywasm3":
+    if system in UNTHREADED:
         raise Missing("it is not made for threads")
     pool = ThreadPoolExecutor(2)
     work = kernels(system)
@@ -59,7 +60,7 @@ def two(system: str) -> Way:
 @case("calls of add, two threads", ("python", *WASM), rounds=5)
 def calls(system: str) -> Way:
     """Short calls keep the interpreter lock: two threads take as long as one."""
-    if system == "pywasm3":
+    if system in UNTHREADED:
         raise Missing("it is not made for threads")
     pool = ThreadPoolExecutor(2)
     functions = [(lambda a, b: a + b) if system == "python" else plainly(Guest(system, ADD), "add") for _ in range(2)]

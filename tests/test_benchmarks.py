@@ -9,6 +9,7 @@ import pytest
 
 import anywasm
 import harness
+import report
 from harness import OURS, Case
 
 CASES = harness.load()
@@ -54,8 +55,39 @@ def test_a_system_that_is_not_here_is_told_as_missing() -> None:
             return harness.Way("1")
         raise ImportError("no peer here")
 
-    case = Case("topic", "name", make, ("python", "peer"), "python", (), 2, 1)
+    case = Case("topic", "name", make, ("python", "peer"), "python", (), 2, 1, "second")
     values, missing = harness.measure(case, ("python", "peer"))
     assert list(values) == ["python"]
     assert str(missing["peer"]) == "no peer here"
     assert len(values["python"]) == 2
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Any:
+    """What a worker process measures of one case."""
+    pyperf = pytest.importorskip("pyperf")
+    case = harness.CASES["calls: () -> ()"]
+    harness.work([case], ("python", *OURS, "wasmer"), str(tmp_path / "suite.json"))
+    return pyperf.BenchmarkSuite.load(str(tmp_path / "suite.json"))
+
+
+def test_the_table_has_a_column_for_each_system_and_the_bars(suite: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    report.show(suite)
+    titles, topic, line, *_ = capsys.readouterr().out.splitlines()
+    assert titles.split()[:2] == ["case", "python"]
+    assert topic.strip() == "calls"
+    assert "met, bar 1.50" in line or "anywasm-wasmtime" not in titles
+
+
+def test_what_is_missing_is_listed_with_its_reason(suite: Any) -> None:
+    if "calls: () -> () [wasmer]" in suite.get_benchmark_names():
+        pytest.skip("wasmer is here")
+    assert "wasmer: No module named 'wasmer' (() -> ())" in report.missing(suite)
+
+
+def test_results_are_published_as_tables_and_plots(suite: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(report, "DOCS", tmp_path / "docs")
+    report.publish(suite)
+    assert sorted(path.name for path in (tmp_path / "docs").iterdir()) == ["calls.svg", "results.md"]
+    assert "## Calls" in (tmp_path / "docs" / "results.md").read_text()
