@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmarks measure what they say: each case runs on all systems that are here, and they give the same answer."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,19 @@ def test_a_system_that_is_not_here_is_told_as_missing() -> None:
     assert list(values) == ["python"]
     assert str(missing["peer"]) == "no peer here"
     assert len(values["python"]) == 2
+
+
+def test_a_slow_first_turn_does_not_make_rounds_short() -> None:
+    pauses = iter([0.05])
+    names = {"pauses": pauses, "sleep": time.sleep}
+    assert harness.Stopwatch(harness.Way("sleep(next(pauses)) if pauses.__length_hint__() else 0", names)).count > 10
+
+
+def test_a_word_chooses_a_topic_or_else_a_part_of_a_name() -> None:
+    assert {case.topic for case in harness.choose(["memory"])} == {"memory"}
+    assert {case.topic for case in harness.choose(["externref"])} == {"calls", "host_functions"}
+    with pytest.raises(SystemExit, match="no case is called nonsense"):
+        harness.choose(["nonsense"])
 
 
 @pytest.fixture
