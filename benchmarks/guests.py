@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -130,6 +131,7 @@ def wasmtime_engine() -> Any:
     """wasmtime-py's."""
     import wasmtime
 
+    atexit.register(wasmtime_engine.cache_clear)  # its destructors need what is gone later
     return wasmtime.Engine()
 
 

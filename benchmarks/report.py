@@ -22,7 +22,7 @@ UNITS = {
 DOCS = FOLDER.parent / "docs" / "benchmarks"
 COLOURS = {
     "python": "#3465a4",
-    "anywasm": "#cc0000",
+    "anywasm": "#d12e9e",
     "anywasm-wasmtime": "#cc0000",
     "anywasm-wamr": "#f57900",
     "wasmtime-py": "#75507b",

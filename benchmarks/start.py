@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The start: importing the package, and a whole process that greets the world."""
+"""The start: importing the package, and a whole process that greets the world.
+
+Beside them are the imports of ctypes and cffi, and a process whose Python prints the line itself.
+"""
 
 from __future__ import annotations
 
