@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making what runs a module: a store, an instance, the module itself; and freeing it again.
 
-wasmer's modules belong to a store, so its instances are made without one; pywasm3 reads the module for each instance anew.
+wasmer's modules belong to a store, so its instances are made without one; pywasm3 reads the module for each instance.
 """
 
 from __future__ import annotations
