@@ -29,7 +29,7 @@ def both(system: str) -> Way:
         return Way(f"f({DEPTH})", {"f": inner}, inner=DEPTH)
 
     def back(n: int) -> int:
-        return f(store, n) if with_store else f(n)  # type: ignore[no-any-return]
+        return f(store, n) if with_store else f(n)
 
     guest = Guest(system, MODULE, back, "i(i)")
     f, store, with_store = guest.function("f"), guest.store, system == "wasmtime-py"

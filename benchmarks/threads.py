@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from guests import Guest
-from harness import WASM, Missing, Way, case, main
+from harness import WASM, Missing, Way, case, main, timer
 from kernels import guest_kernel, native_kernel
 
 UNTHREADED = ("pywasm3", "wasmer")
-TURNS = 20_000
+TURNS = 200_000  # takes longer than the interpreter lets a thread run
 ADD = '(module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))'
 
 
@@ -24,7 +24,7 @@ def plainly(guest: Guest, name: str) -> Callable[..., Any]:
     function = guest.function(name)
     if guest.system == "wasmtime-py":
         return lambda *arguments: function(guest.store, *arguments)
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def kernels(system: str) -> list[Callable[[], Any]]:
@@ -35,7 +35,7 @@ def kernels(system: str) -> list[Callable[[], Any]]:
             found.append(native_kernel("integers"))
         else:
             found.append(plainly(guest_kernel(system, "integers"), "run"))
-    return [lambda run=run: run(6000) for run in found]  # type: ignore[misc]
+    return [lambda run=run: run(40_000) for run in found]
 
 
 @case("a kernel, one thread", (*WASM, "ctypes"), baseline="ctypes", rounds=5)
@@ -64,19 +64,14 @@ def calls(system: str) -> Way:
         raise Missing("it is not made for threads")
     pool = ThreadPoolExecutor(2)
     functions = [(lambda a, b: a + b) if system == "python" else plainly(Guest(system, ADD), "add") for _ in range(2)]
-
-    def work(function: Callable[[int, int], int]) -> int:
-        last = 0
-        for _ in range(TURNS if system != "wasmtime-py" else TURNS // 20):
-            last = function(1, 2)
-        return last
-
-    def both() -> int:
-        answer, _ = pool.map(work, functions)
-        return answer
-
-    turns = TURNS if system != "wasmtime-py" else TURNS // 20
-    return Way("both()", {"both": both}, inner=2 * turns, keep=pool)
+    turns = TURNS // 100 if system == "wasmtime-py" else TURNS
+    names = {
+        "both": lambda timers: [*pool.map(lambda measure: measure(turns), timers)],
+        "calls": [timer("f(1, 2)", {"f": function}) for function in functions],
+        "idle": [timer("pass", {}) for _ in functions],
+        "f": functions[0],
+    }
+    return Way("both(calls)", names, inner=2 * turns, empty="both(idle)", check="f(1, 2)", keep=pool)
 
 
 if __name__ == "__main__":
