@@ -416,6 +416,9 @@ done:
 // With an exception pending: it is thrown on, or kept until the call from Python fails.
 static AW_COLD aw_hostresult host_failed(StoreObject *store, aw_raw *values)
 {
+    if (!PyErr_Occurred()) {  // Python 3.11 loses an exception when there is no memory for its traceback
+        PyErr_NoMemory();
+    }
     if (host_throw(store, values)) {
         return AW_HOST_THREW;
     }

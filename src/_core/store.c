@@ -150,6 +150,7 @@ store_box *store_box_of(StoreObject *self, PyObject *object)
         else {
             box->count = 1;
             box->object = Py_NewRef(object);
+            box->key = Py_NewRef(key);
             box->next = self->boxes;
             if (self->boxes != NULL) {
                 self->boxes->previous = box;
@@ -187,11 +188,10 @@ void store_sweep_dead(StoreObject *self)
         if (box->count > 0) {
             continue;  // passed to the guest again meanwhile
         }
-        PyObject *key = PyLong_FromVoidPtr(box->object);
-        if (key == NULL || PyDict_DelItem(self->box_index, key) < 0) {
+        if (PyDict_DelItem(self->box_index, box->key) < 0) {  // it is there, and nothing has to be made
             PyErr_Clear();
         }
-        Py_XDECREF(key);
+        Py_DECREF(box->key);
         box_unlink(self, box);
         self->box_count--;
         PyObject *object = box->object;

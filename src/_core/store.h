@@ -13,6 +13,7 @@ typedef struct store_box {
     aw_foreign foreign;                 // first: the engine's view
     Py_ssize_t count;                   // externrefs that the engine holds
     PyObject *object;                   // owned
+    PyObject *key;                      // owned: its address as an int, by which the store finds the box
     struct store_box *previous, *next;  // all boxes of the store, for traverse
     struct store_box *next_dead;
     bool dead;  // is in the list of the dead

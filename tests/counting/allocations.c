@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts what Python's allocators are asked for: start(), and stop() -> how often since then. Memory that engines and
-// the C library use for themselves is not counted, nor what Python takes from its free lists.
+// Counts what Python's allocators are asked for: start(), and stop() -> how often since then. start(n) lets the n-th of
+// these requests fail, from 0. Memory that engines and the C library use for themselves is not counted, nor what Python
+// takes from its free lists.
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -8,27 +9,24 @@
 static const PyMemAllocatorDomain domains[] = {PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM, PYMEM_DOMAIN_OBJ};
 enum { DOMAINS = 3 };
 static PyMemAllocatorEx originals[DOMAINS];
-static unsigned long long count;
+static unsigned long long count, failing;
 
 static void *counting_malloc(void *context, size_t size)
 {
     const PyMemAllocatorEx *original = context;
-    count++;
-    return original->malloc(original->ctx, size);
+    return count++ == failing ? NULL : original->malloc(original->ctx, size);
 }
 
 static void *counting_calloc(void *context, size_t number, size_t size)
 {
     const PyMemAllocatorEx *original = context;
-    count++;
-    return original->calloc(original->ctx, number, size);
+    return count++ == failing ? NULL : original->calloc(original->ctx, number, size);
 }
 
 static void *counting_realloc(void *context, void *block, size_t size)
 {
     const PyMemAllocatorEx *original = context;
-    count++;
-    return original->realloc(original->ctx, block, size);
+    return count++ == failing ? NULL : original->realloc(original->ctx, block, size);
 }
 
 static void counting_free(void *context, void *block)
@@ -37,8 +35,12 @@ static void counting_free(void *context, void *block)
     original->free(original->ctx, block);
 }
 
-static PyObject *start(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+static PyObject *start(PyObject *Py_UNUSED(module), PyObject *args)
 {
+    failing = ULLONG_MAX;
+    if (!PyArg_ParseTuple(args, "|K", &failing)) {
+        return NULL;
+    }
     for (int i = 0; i < DOMAINS; i++) {
         PyMem_GetAllocator(domains[i], &originals[i]);
         PyMemAllocatorEx counting = {&originals[i], counting_malloc, counting_calloc, counting_realloc, counting_free};
@@ -58,7 +60,7 @@ static PyObject *stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef methods[] = {
-    {"start", start, METH_NOARGS, NULL},
+    {"start", start, METH_VARARGS, NULL},
     {"stop", stop, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
