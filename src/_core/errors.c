@@ -402,7 +402,6 @@ done:
 // What is the exception of this error? New reference.
 static PyObject *exception_of(core_state *state, StoreObject *store, aw_error *error, PyObject *frames)
 {
-    uint32_t status;
     switch (error->kind) {
     case AW_ERROR_COMPILE:
         return exception_new(state->CompileError, error->message);
@@ -429,10 +428,6 @@ static PyObject *exception_of(core_state *state, StoreObject *store, aw_error *e
     case AW_ERROR_TYPE:
         return exception_new(PyExc_TypeError, error->message);
     case AW_ERROR_HOST:
-        if (store != NULL && store->wasi != NULL && wasihost_exit(store->wasi, &status)) {
-            return exit_new(state, status);
-        }
-        break;
     case AW_ERROR_INTERNAL:
         break;
     }
@@ -448,6 +443,17 @@ PyObject *error_raise(core_state *state, StoreObject *store, aw_error *error)
         if (error->kind == AW_ERROR_EXCEPTION) {
             store->api->ref_drop(AW_REF_EXN, &error->exception);
         }
+    }
+    // A program that ends itself meets no accident: nobody asks where it was, and finding out may take long.
+    uint32_t status;
+    if (error->kind == AW_ERROR_HOST && exception == NULL && store != NULL && store->wasi != NULL &&
+        wasihost_exit(store->wasi, &status)) {
+        exception = exit_new(state, status);
+        aw_error_clear(error);
+        if (exception != NULL) {
+            aw_put_exception(exception);
+        }
+        return NULL;
     }
     // By Ctrl-C, a deadline, or hand: a signal's handler tells by what it raises. Before anything else here runs Python code, which
     // would run the handler, too.

@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import os
 import signal
-import struct
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 from . import (
     Engine,
@@ -36,9 +32,10 @@ from . import (
 from ._linking import described
 from ._load import as_module
 
+TYPE_CHECKING = False  # importing typing, pathlib and the like would take as long as running a program
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from ._core import ExportType, Frame, ImportType, ValType
 
@@ -66,7 +63,7 @@ FILE_HELP = 'a module, binary or text; "-" is stdin'
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="anywasm", description="Run WebAssembly, and look into it.")
     top.add_argument("--version", action="version", version=f"anywasm {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="anywasm")
 
     command = commands.add_parser(
         "run",
@@ -120,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(command=command_wat2wasm)
 
     command = commands.add_parser("cache", help="show or clear what is kept of compiled modules")
-    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True, prog="anywasm cache")
     action = actions.add_parser("info", help="show where it is and what it holds")
     action.add_argument("--json", action="store_true", help="for programs")
     action.set_defaults(command=command_cache_info)
@@ -134,12 +131,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_engine(command: argparse.ArgumentParser) -> None:
-    names = [info.name for info in engines()]
-    command.add_argument("--engine", choices=names, help="instead of the default engine")
+    command.add_argument("--engine", type=engine_name, metavar="NAME", help="instead of the default engine")
 
 
 def add_file(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help=FILE_HELP)
+
+
+def engine_name(text: str) -> str:
+    try:
+        Engine(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("Engine(): ")) from None
+    except WasmError:  # whoever uses it will tell
+        pass
+    return text
 
 
 def mount(text: str, *, writable: bool = True) -> tuple[str, Mount]:
@@ -189,9 +195,25 @@ def size(text: str) -> int:
     return int(number) << shift
 
 
-def source_of(file: str) -> Path | bytes:
+class File:
+    """A path, whatever it looks like: a str could be the text of a module."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def read(self) -> bytes:
+        with open(self.path, "rb") as file:
+            return file.read()
+
+
+def source_of(file: str) -> File | bytes:
     """What Module takes: the path itself, or the bytes on stdin."""
-    return open(0, "rb", closefd=False).read() if file == "-" else Path(file)
+    return open(0, "rb", closefd=False).read() if file == "-" else File(file)
 
 
 # --- run ------------------------------------------------------------------------------------------------------
@@ -220,7 +242,7 @@ def invoke(options: argparse.Namespace) -> int:
         source_of(options.file),
         engine=options.engine,
         wasi=Wasi(
-            args=[Path(options.file).name],
+            args=[os.path.basename(options.file)],
             env=dict(options.env),
             mounts=dict(options.mounts),
             stdin="inherit",
@@ -283,6 +305,8 @@ def parse_float(text: str, kind: str) -> float:
         value = float.fromhex(text) if "0x" in text.lower() else float(text)
     except (ValueError, OverflowError):
         raise ValueError(f"expected a number, as in 1.5, 1e-3, inf, nan or 0x1.8p3, got {text!r}") from None
+    import struct
+
     try:
         struct.pack("<f" if kind == "f32" else "<d", value)
     except OverflowError:
@@ -353,7 +377,7 @@ def command_inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def outline(source: Path | bytes, engine: str | None) -> Module:
+def outline(source: File | bytes, engine: str | None) -> Module:
     """The module, for being looked at. Any engine that accepts it will do."""
     # The list begins with the most capable; the others are quicker with big modules.
     others = [info.name for info in engines() if info.available][:0:-1] if engine is None else []
@@ -415,21 +439,22 @@ def command_wat2wasm(options: argparse.Namespace) -> int:
     if out == "-" and sys.stdout.isatty():
         raise UsageError("a binary is not written to a terminal: use -o OUT")
     source = source_of(options.file)
-    write_file(out, wat2wasm(source if isinstance(source, bytes) else source.read_bytes()))
+    write_file(out, wat2wasm(source if isinstance(source, bytes) else source.read()))
     return 0
 
 
 def output_of(options: argparse.Namespace, suffix: str) -> str:
     if options.out is not None:
         return str(options.out)
-    return "-" if options.file == "-" else os.fspath(Path(options.file).with_suffix(suffix))
+    return "-" if options.file == "-" else os.path.splitext(options.file)[0] + suffix
 
 
 def write_file(path: str, data: bytes) -> None:
     if path == "-":
         sys.stdout.buffer.write(data)
     else:
-        Path(path).write_bytes(data)
+        with open(path, "wb") as file:
+            file.write(data)
 
 
 def command_engines(options: argparse.Namespace) -> int:
@@ -532,6 +557,8 @@ def printable(text: str) -> str:
 
 
 def print_error(message: str) -> None:
+    import contextlib
+
     with contextlib.suppress(OSError):  # nobody reads it
         print("anywasm: error:", "\n".join(map(printable, message.split("\n"))), file=sys.stderr)
 

@@ -71,19 +71,20 @@ def _code_start(module: Module) -> int:
 
 
 def _read(module: Module) -> Iterator[Line]:
-    try:
+    contents = {name: b"".join(module.custom_sections(f".{name}")) for name in SECTIONS}
+    if not (contents["debug_line"] and contents["debug_info"] and contents["debug_abbrev"]):
+        return
+    if max(map(len, contents.values())) > LARGEST_SECTION:
+        return
+    try:  # only now: it takes long to import
         from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
     except ImportError:
         return
-    sections: dict[str, Any] = {}
-    for name in SECTIONS:
-        data = b"".join(module.custom_sections(f".{name}"))
-        if len(data) > LARGEST_SECTION:
-            return
-        if data:
-            sections[f"{name}_sec"] = DebugSectionDescriptor(BytesIO(data), f".{name}", 0, len(data), 0)
-    if not {"debug_line_sec", "debug_info_sec", "debug_abbrev_sec"} <= sections.keys():
-        return
+    sections: dict[str, Any] = {
+        f"{name}_sec": DebugSectionDescriptor(BytesIO(data), f".{name}", 0, len(data), 0)
+        for name, data in contents.items()
+        if data
+    }
     missing = {f"{name}_sec": None for name in (*SECTIONS, *UNUSED_SECTIONS)}
     config = DwarfConfig(little_endian=True, machine_arch="", default_address_size=4)
     dwarf = DWARFInfo(config=config, **{**missing, "gnu_debugaltlink_sec": None, **sections})
