@@ -434,13 +434,22 @@ static aw_module *module_compile_code(EngineObject *engine, const source *from)
 }
 
 // Compile, or load what was compiled before: the same module either way, since all but the code is read from its bytes.
-static PyObject *module_compile(core_state *state, EngineObject *engine, const source *from)
+// *otherwise*, unless NULL, is called with the bytes when it is to be compiled, and what it returns, unless None, is the result.
+static PyObject *module_compile(core_state *state, EngineObject *engine, const source *from, PyObject *otherwise)
 {
     PyObject *entry;
     aw_module *handle = NULL;
     if (cache_find(engine, from->bytes, &entry) < 0 || (entry != NULL && cache_load(engine, entry, &handle) < 0)) {
         Py_XDECREF(entry);
         return NULL;
+    }
+    if (handle == NULL && otherwise != NULL) {
+        PyObject *other = PyObject_CallOneArg(otherwise, from->bytes);
+        if (other != Py_None) {
+            Py_XDECREF(entry);
+            return other;
+        }
+        Py_DECREF(other);
     }
     if (handle == NULL) {
         handle = module_compile_code(engine, from);
@@ -463,21 +472,46 @@ PyDoc_STRVAR(
     "  (os.PathLike or str), or a str that is the text of a module, beginning with '(' or a comment. A file that is\n"
     "  called .cwasm may hold what serialize() gave: see deserialize() about trust.\n"
     "engine: Engine, or None for the one that ANYWASM_ENGINE or what is installed chooses.\n\n"
+    "What an engine compiles of big modules is kept on disk, and not compiled again: see Engine's cache.\n\n"
     "Raises CompileError for what is malformed or invalid, UnsupportedError for features that the engine lacks, and\n"
     "what open() raises for the path. Instance(module) brings it to life. Specification, section 2.5.");
 
-static PyObject *Module_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+static PyObject *module_new(core_state *state, PyObject *args, PyObject *keywords, PyObject *otherwise)
 {
-    core_state *state = (core_state *)PyType_GetModuleState(type);
     source from;
     EngineObject *engine;
     if (arguments_read(state, args, keywords, "O|O:Module", "Module()", &from, &engine) < 0) {
         return NULL;
     }
-    PyObject *self = from.compiled ? module_deserialize(state, engine, &from) : module_compile(state, engine, &from);
+    PyObject *self = from.compiled ? module_deserialize(state, engine, &from)
+                                   : module_compile(state, engine, &from, otherwise);
     source_clear(&from);
     Py_DECREF(engine);
     return self;
+}
+
+static PyObject *Module_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    return module_new((core_state *)PyType_GetModuleState(type), args, keywords, NULL);
+}
+
+PyDoc_STRVAR(
+    Module_or_else_doc,
+    "_or_else($type, otherwise, source, engine=None)\n--\n\n"
+    "Return Module(source, engine), but if that has to be compiled, call otherwise(binary) first, and return what\n"
+    "that returns unless it is None.");
+
+static PyObject *Module_or_else(PyObject *type, PyObject *args, PyObject *keywords)
+{
+    if (PyTuple_GET_SIZE(args) == 0) {
+        PyErr_SetString(PyExc_TypeError, "Module._or_else(): otherwise is missing");
+        return NULL;
+    }
+    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    core_state *state = (core_state *)PyType_GetModuleState((PyTypeObject *)type);
+    PyObject *module = rest != NULL ? module_new(state, rest, keywords, PyTuple_GET_ITEM(args, 0)) : NULL;
+    Py_XDECREF(rest);
+    return module;
 }
 
 // Everything that a module refers to is immutable and older than it, so there is nothing to clear.
@@ -1021,6 +1055,8 @@ static PyObject *Module_repr(PyObject *object)
 // --- tables --------------------------------------------------------------------------------------------------------
 
 static PyMethodDef Module_methods[] = {
+    {"_or_else", (PyCFunction)(void (*)(void))Module_or_else, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     Module_or_else_doc},
     {"validate", (PyCFunction)(void (*)(void))Module_validate, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      Module_validate_doc},
     {"custom_sections", Module_custom_sections, METH_O, Module_custom_sections_doc},

@@ -28,8 +28,9 @@ CHUNK = 1 << 20
 
 CODE = ".code"
 TEMPORARY = ".new"
-SUFFIXES = (CODE, TEMPORARY)
-STALE = 3600.0  # seconds until a temporary file has lost its writer
+CLAIM = ".claim"  # somebody has promised to write the file without this
+SUFFIXES = (CODE, TEMPORARY, CLAIM)
+STALE = 3600.0  # seconds until a temporary file has lost its writer, and what failed may be tried again
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
@@ -111,11 +112,45 @@ class Entry:
             return
         try:
             write(folder, self.name, view)
+            remove(folder, self.name + CLAIM)
             make_room(folder, self.name)
         except OSError:
             pass  # the disk is full, or read-only
         finally:
             os.close(folder)
+
+    def claim(self) -> int | None:
+        """Promise to fill the place, here or in another process: a descriptor to be kept open until then.
+
+        BlockingIOError: another does. None: there can be nothing, or whoever had claimed it has ended and left nothing.
+        """
+        import fcntl
+
+        folder = open_folder(create=True)
+        if folder is None:
+            return None
+        name = self.name + CLAIM
+        temporary = f"{name}.{os.urandom(8).hex()}{TEMPORARY}"
+        try:
+            claim = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)  # locked before anyone sees it
+            except BaseException:
+                os.close(claim)
+                raise
+            finally:
+                remove(folder, temporary)
+        except FileExistsError:
+            claim = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError
+            finally:
+                os.close(claim)
+            return None
+        finally:
+            os.close(folder)
+        return claim
 
 
 def checked_length(descriptor: int, name: str) -> int | None:

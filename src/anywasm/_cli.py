@@ -18,6 +18,7 @@ from . import (
     LinkError,
     Module,
     Mount,
+    Store,
     Trap,
     Wasi,
     WasmError,
@@ -26,15 +27,16 @@ from . import (
     _cache,
     engines,
     load,
-    run,
     wat2wasm,
 )
 from ._linking import described
-from ._load import as_module
+from ._load import as_module, program
+from ._run import program_name, start
 
 TYPE_CHECKING = False  # importing typing, pathlib and the like would take as long as running a program
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import threading
+    from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
     from ._core import ExportType, Frame, ImportType, ValType
@@ -48,6 +50,7 @@ OUT_OF_LIMITS = 124  # as timeout(1)
 TRAPPED = 128 + signal.SIGABRT  # as a shell tells of abort()
 
 
+PATIENCE = 0.5  # seconds until a compilation shows on a terminal
 MOST_FRAMES = 50  # of a trap: a stack that overflowed has thousands
 
 
@@ -221,38 +224,25 @@ def source_of(file: str) -> File | bytes:
 
 def command_run(options: argparse.Namespace) -> int:
     sys.stdout.flush()  # the program writes to the descriptor itself
-    if options.invoke is not None:
-        return invoke(options)
-    return run(
-        source_of(options.file),
-        options.args,
+    source = source_of(options.file)
+    with Progress(options.file) as begin:
+        module = program(source, options.engine, fuel=options.fuel, timeout=options.timeout, compiling=begin)
+    name = program_name(source, module)
+    wasi = Wasi(
+        args=[name] if options.invoke is not None else [name, *options.args],
         env=dict(options.env),
-        stdin="inherit",
         mounts=dict(options.mounts),
-        timeout=options.timeout,
-        memory=options.memory,
-        fuel=options.fuel,
-        engine=options.engine,
-    ).returncode
-
-
-def invoke(options: argparse.Namespace) -> int:
-    name = options.invoke
-    instance = load(
-        source_of(options.file),
-        engine=options.engine,
-        wasi=Wasi(
-            args=[os.path.basename(options.file)],
-            env=dict(options.env),
-            mounts=dict(options.mounts),
-            stdin="inherit",
-            stdout="inherit",
-            stderr="inherit",
-        ),
-        timeout=options.timeout,
-        memory=options.memory,
-        fuel=options.fuel,
+        stdin="inherit",
+        stdout="inherit",
+        stderr="inherit",
     )
+    with Store(module.engine, wasi=wasi, memory=options.memory, fuel=options.fuel, timeout=options.timeout) as store:
+        return start(module, store) if options.invoke is None else invoke(module, store, options)
+
+
+def invoke(module: Module, store: Store, options: argparse.Namespace) -> int:
+    name = options.invoke
+    instance = load(module, store=store)
     function = instance.exports.get(name)
     if not isinstance(function, Func):
         names = ", ".join(export.name for export in instance.module.exports if export.kind == "func")
@@ -430,7 +420,10 @@ def command_compile(options: argparse.Namespace) -> int:
     if not out.endswith(COMPILED_SUFFIX):
         raise UsageError(f"-o {out}: compiled modules are known by their name, which ends in {COMPILED_SUFFIX}")
     engine = Engine(options.engine, fuel=options.fuel, interruptible=options.interruptible)
-    write_file(out, as_module(source_of(options.file), engine).serialize())
+    source = source_of(options.file)
+    with Progress(options.file) as begin:
+        module = program(source, engine, compiling=begin)
+    write_file(out, module.serialize())
     return 0
 
 
@@ -561,6 +554,52 @@ def print_error(message: str) -> None:
 
     with contextlib.suppress(OSError):  # nobody reads it
         print("anywasm: error:", "\n".join(map(printable, message.split("\n"))), file=sys.stderr)
+
+
+class Progress:
+    """A line on the terminal while a compilation takes long; nothing elsewhere.
+
+    rich has better ones, but they hide the cursor, and Ctrl-C ends us before it could be shown again.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.ended: threading.Event | None = None
+
+    def __enter__(self) -> Callable[[], None]:
+        return self.begin
+
+    def begin(self) -> None:
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            import threading
+
+            self.ended = threading.Event()
+            self.thread = threading.Thread(target=self.show, args=(self.ended,), daemon=True)
+            self.thread.start()
+
+    def show(self, ended: threading.Event) -> None:
+        import time
+
+        started = time.monotonic()
+        wait, clear = PATIENCE, ""
+        while not ended.wait(wait):
+            wait, clear = 1.0, "\r\x1b[K"
+            seconds = time.monotonic() - started
+            text = f"compiling {printable(os.path.basename(self.file))} ... {seconds:.0f} s"
+            print(f"{clear}{text[: terminal_width() - 1]}", end="", file=sys.stderr, flush=True)
+        print(clear, end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self.ended is not None:
+            self.ended.set()
+            self.thread.join()
+
+
+def terminal_width() -> int:
+    try:
+        return os.get_terminal_size(2).columns or 80
+    except OSError:
+        return 80
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

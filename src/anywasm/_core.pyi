@@ -161,6 +161,10 @@ _ModuleSource: TypeAlias = Buffer | str | PathLike[str]
 @final
 class Module:
     def __new__(cls, source: _ModuleSource, engine: Engine | None = None) -> Self: ...
+    @classmethod
+    def _or_else(
+        cls, otherwise: Callable[[bytes], Module | None], source: _ModuleSource, engine: Engine | None = None
+    ) -> Module: ...
     @property
     def engine(self) -> Engine: ...
     @property

@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+import os
+
 from ._core import Engine, Instance, Module, Store
 from ._linking import WASI
 from ._wasi import Wasi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._core import _Imports, _ModuleSource
+
+# Bytes of code from which compiling takes more than a tenth of a second: half a millisecond a kilobyte.
+BIG = 256 << 10
 
 
 def load(
@@ -78,9 +85,42 @@ def as_module(
             name = engine if isinstance(engine, str) else engine.name
             raise ValueError(f"the module was compiled by another engine object ({made_by.name}) than engine ({name})")
         return source
+    return Module(source, engine_for(engine, fuel, timeout))
+
+
+def engine_for(engine: Engine | str | None, fuel: int | None, timeout: float | None) -> Engine | None:
     if isinstance(engine, str) or (engine is None and (fuel is not None or timeout is not None)):
-        engine = Engine(engine, fuel=fuel is not None, interruptible=timeout is not None)
-    return Module(source, engine)
+        return Engine(engine, fuel=fuel is not None, interruptible=timeout is not None)
+    return engine
+
+
+def program(
+    source: Module | _ModuleSource,
+    engine: Engine | str | None,
+    *,
+    fuel: int | None = None,
+    timeout: float | None = None,
+    compiling: Callable[[], object] = bool,
+) -> Module:
+    """The module of a program that is to run now. *compiling* is called if that has to wait for a compiler.
+
+    It does not have to where nobody has chosen an engine, and nothing depends on its speed or its measure of work.
+    """
+    if isinstance(source, Module):
+        return as_module(source, engine)
+    free = engine is None and fuel is None and timeout is None and not os.environ.get("ANYWASM_ENGINE")
+
+    def otherwise(binary: bytes) -> Module | None:
+        if free and len(binary) >= BIG:
+            from ._behind import start_now
+
+            module = start_now(binary)
+            if module is not None:
+                return module
+        compiling()
+        return None
+
+    return Module._or_else(otherwise, source, engine_for(engine, fuel, timeout))
 
 
 def imports_wasi(module: Module) -> bool:

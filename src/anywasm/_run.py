@@ -7,7 +7,7 @@ import codecs
 import os
 
 from ._core import Engine, Exit, FuncType, Instance, LimitError, LinkError, Module, Store
-from ._load import as_module
+from ._load import program
 from ._wasi import Wasi
 
 TYPE_CHECKING = False
@@ -130,7 +130,9 @@ def run(
     fuel: how many units of work it may do. An engine that is given as an object needs ``fuel=True``.
     max_output: how many bytes of output are kept, stdout and stderr together.
     check: raise Exit if its exit status is not 0.
-    engine: an Engine or the name of one; None is the default engine.
+    engine: an Engine or the name of one. None is the default engine; a big program that it has not compiled yet starts
+      on one that does not compile, unless *timeout* or *fuel* is given, and is compiled in another process for the
+      next time.
 
     Raises Trap if it crashes, LimitError if it meets a limit, LinkError if it is no WASI program, CompileError. What it
     had written until then is kept by an object that you pass as *stdout*, such as ``io.BytesIO()``.
@@ -150,7 +152,7 @@ def run(
         stdout, stderr = Capture(allowance), Capture(allowance)
     elif max_output is not None:
         raise TypeError("run(): max_output limits what is captured: it needs capture_output=True")
-    module = as_module(source, engine, fuel=fuel, timeout=timeout)
+    module = program(source, engine, fuel=fuel, timeout=timeout)
     given = tuple(os.fspath(arg) for arg in args)
     wasi = Wasi(
         args=(program_name(source, module), *given), env=env, mounts=mounts, stdin=stdin, stdout=stdout, stderr=stderr
