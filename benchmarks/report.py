@@ -43,7 +43,7 @@ def amount(value: float, unit: str) -> str:
 
 def factor(value: float) -> str:
     if value < 0.1:
-        return f"{value:.1g}"
+        return f"{value:.2g}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
