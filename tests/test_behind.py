@@ -353,6 +353,30 @@ def test_the_other_process_does_not_import_from_the_working_directory(
     assert not (tmp_path / "imported").exists()
 
 
+def test_processes_compile_one_after_the_other(
+    compiler: str, quick: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each puts its code into the cache while no other one holds the lock of the directory."""
+    log = folder.parent / "log"
+    watch = (
+        "import anywasm._behind as behind, os\n"
+        "make = behind.Module\n"
+        "def module(binary, engine):\n"
+        f"    note = lambda what: os.write(os.open({str(log)!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND), what)\n"
+        "    note(b'['); made = make(binary, engine); note(b']'); return made\n"
+        "behind.Module = module\n"
+    )
+    monkeypatch.setattr(behind, "CHILD", behind.CHILD.replace("from anywasm._behind", f"{watch}from anywasm._behind"))
+    for status in range(3):
+        assert program(toolchain.wat(text(status)), None).engine.name == quick
+    wait_for_code(folder, 3)
+    deadline = time.monotonic() + 50
+    while log.stat().st_size < 6:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert log.read_text() == "[][][]"
+
+
 # --- the same answers ------------------------------------------------------------------------------------------------
 
 

@@ -490,6 +490,26 @@ def test_a_relative_name_is_as_good_as_another(
     assert len(kept(tmp_path / "here")) == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_code_is_copied_from_where_none_may_be_run(engine: Engine, big: bytes, folder: Path) -> None:
+    folder.mkdir(0o700)
+    command = ["mount", "-t", "tmpfs", "-o", "noexec,mode=700", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this system does not let root mount")
+    try:
+        for _ in range(2):
+            module = Module(big, engine)
+            assert add(module) == 42
+        (file,) = kept(folder)
+        assert not is_mapped(file)
+        before = file.stat().st_ino
+        assert add(Module(big, engine)) == 42
+        assert file.stat().st_ino == before  # it was not compiled once more
+        assert module.serialize() == Module(big, Engine(engine.name, cache=False)).serialize()
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 def test_a_full_disk_keeps_nothing_and_fails_nothing(engine: Engine, big: bytes, folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "big.wasm"
     source.write_bytes(big)

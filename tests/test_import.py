@@ -45,6 +45,10 @@ def test_importing_brings_these_modules_alone() -> None:
     assert {name for name in found if not name.startswith("anywasm")} <= others
 
 
+def test_the_command_line_brings_nothing_slow_but_argparse() -> None:
+    assert imported_by("import anywasm._cli; anywasm._cli.parser()") & SLOW == {"argparse"}
+
+
 def test_importing_opens_no_engine() -> None:
     maps = python("import anywasm; print(open('/proc/self/maps').read())")
     assert "libwasmtime" not in maps

@@ -36,6 +36,16 @@ def test_the_return_code_is_the_exit_status(program: Compiled, name: str, status
     assert anywasm.run(program(name)).returncode == status
 
 
+def test_a_program_that_ends_itself_is_not_looked_into(program: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the debug information of a big program takes long, and an exit is no accident."""
+    from anywasm import _dwarf
+
+    asked: list[object] = []
+    monkeypatch.setattr(_dwarf, "locate", lambda *arguments: asked.append(arguments))
+    assert anywasm.run(program("EXIT_3")).returncode == 3
+    assert asked == []
+
+
 def test_a_failure_is_an_exception_when_asked_for(program: Compiled) -> None:
     with pytest.raises(anywasm.Exit, match=r"^the program ended with exit status 3$") as caught:
         anywasm.run(program("EXIT_3"), check=True)

@@ -106,8 +106,18 @@ def compile_behind(binary: bytes, engine: Engine, claim: int) -> bool:
 
 def main(name: str, config: dict[str, object], descriptor: int) -> None:
     """What the other process does: Module() puts the code into the cache."""
+    import fcntl
+
     os.nice(19)
+    try:
+        with open("/proc/self/autogroup", "w") as autogroup:  # on some systems nice counts within a session only
+            autogroup.write("19")
+    except OSError:
+        pass
     with open(descriptor, "rb") as file:
         file.seek(0)
         binary = file.read()
+    folder = _cache.open_folder()
+    if folder is not None:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # one at a time: a compilation has all processors, and needs much memory
     Module(binary, Engine(name, **config))  # type: ignore[arg-type]

@@ -100,7 +100,7 @@ def program(
     *,
     fuel: int | None = None,
     timeout: float | None = None,
-    compiling: Callable[[], object] = bool,
+    compiling: Callable[[], object] = lambda: None,
 ) -> Module:
     """The module of a program that is to run now. *compiling* is called if that has to wait for a compiler.
 
