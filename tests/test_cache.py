@@ -112,8 +112,11 @@ def test_a_forked_process_loads_it(engine: Engine, big: bytes, folder: Path) -> 
     Module(big, engine)
     child = os.fork()
     if child == 0:
-        module = Module(big, engine)
-        os._exit(0 if add(module) == 42 and is_mapped(kept(folder)[0]) else 1)
+        try:
+            module = Module(big, engine)
+            os._exit(0 if add(module) == 42 and is_mapped(kept(folder)[0]) else 1)
+        finally:
+            os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -523,6 +526,19 @@ def test_a_full_disk_keeps_nothing_and_fails_nothing(engine: Engine, big: bytes,
     )
     assert (done.stdout, done.stderr) == ("sample\n", "")
     assert list(folder.iterdir()) == []
+
+
+def test_a_cache_that_can_only_be_read_is_used(
+    engine: Engine, big: bytes, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    for name in ("utime", "makedirs", "replace", "unlink"):
+        monkeypatch.setattr(os, name, fail)
+    module = Module(big, engine)
+    assert is_mapped(file)
+    assert add(module) == 42
 
 
 def test_no_failure_of_the_cache_is_one_of_the_module(

@@ -10,7 +10,8 @@
 //     8       u32      u32     4 x u32                                     2 x u64
 //
 // All numbers are little-endian; the CRC-32 is of everything behind it. It finds damage, not malice: the code is machine code.
-// So Module() takes compiled code only from files that are called .cwasm: whoever names one knows what it is.
+// So Module() takes compiled code only from files that are called .cwasm: whoever names one knows what it is. What the cache keeps is in
+// another form, and private (cache.h).
 
 #include "module_type.h"
 

@@ -76,7 +76,10 @@ def compile_behind(binary: bytes, engine: Engine, claim: int) -> bool:
     python = sys.executable or ""
     if getattr(sys, "frozen", False) or not os.path.basename(python).startswith("python"):
         return False  # who knows what that would start
-    descriptor = os.memfd_create("module")
+    try:
+        descriptor = os.memfd_create("module")
+    except (AttributeError, OSError):  # only Linux has it
+        return False
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(binary)

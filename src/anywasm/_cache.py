@@ -12,6 +12,7 @@ is here is machine code, so nothing is loaded unless it is ours, whole, and of t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -92,15 +93,16 @@ class Entry:
         length = None
         try:
             length = checked_length(descriptor, self.name)
-            if length is not None:
-                os.utime(descriptor)  # used now
-                return descriptor, length
-        except OSError:
-            length = None
+        except OSError:  # of a disk that fails
+            pass
         finally:
             if length is None:
                 os.close(descriptor)
-        return None
+        if length is None:
+            return None
+        with contextlib.suppress(OSError):  # a file system that is only read
+            os.utime(descriptor)  # used now
+        return descriptor, length
 
     def save(self, code: ReadableBuffer) -> None:
         """Put the code there, if that is possible."""
