@@ -11,6 +11,7 @@
 #if PY_VERSION_HEX < 0x030c0000
 #define Py_T_PYSSIZET T_PYSSIZET
 #define Py_T_OBJECT_EX T_OBJECT_EX
+#define Py_T_BOOL T_BOOL
 #define Py_READONLY READONLY
 #endif
 

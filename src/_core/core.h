@@ -20,6 +20,7 @@ typedef struct core_state {
     PyTypeObject *Engine, *Module, *Store, *Instance, *Exports, *Caller;
     PyTypeObject *Func, *Memory, *Table, *Global, *Tag, *Ref;
     PyTypeObject *WasiHost;
+    PyTypeObject *CType;  // C libraries: the folder clib
     PyTypeObject *Frame;  // a struct sequence
 
     // Exceptions (errors.c)
@@ -46,6 +47,7 @@ extern PyType_Spec ValType_spec, FuncType_spec, MemoryType_spec, TableType_spec,
 extern PyType_Spec Engine_spec, Module_spec, Store_spec, Instance_spec, Exports_spec, Caller_spec;
 extern PyType_Spec Func_spec, Memory_spec, Table_spec, Global_spec, Tag_spec, Ref_spec;
 extern PyType_Spec WasiHost_spec;
+extern PyType_Spec CType_spec;
 
 // Every type is final and made by this module, so its state is its type's.
 static inline core_state *state_of(PyObject *self)

@@ -15,7 +15,8 @@
     X(ValType) X(FuncType) X(MemoryType) X(TableType) X(GlobalType) X(TagType) X(ImportType) X(ExportType) \
     X(Engine) X(Module) X(Store) X(Instance) X(Exports) X(Caller)                                         \
     X(Func) X(Memory) X(Table) X(Global) X(Tag) X(Ref)                                                    \
-    X(WasiHost)
+    X(WasiHost)                                                                                           \
+    X(CType)
 // clang-format on
 
 #define CORE_EXCEPTIONS(X) \
