@@ -66,7 +66,8 @@ static PyObject *spell(const CTypeObject *type, PyObject *declared)
             inner = Py_NewRef(type->name);
         }
         else {
-            inner = PyUnicode_FromFormat("%U %U", type->name, declared);
+            bool array = PyUnicode_READ_CHAR(declared, 0) == '[';  // "int[4]", but "int *", "int add(void)"
+            inner = PyUnicode_FromFormat(array ? "%U%U" : "%U %U", type->name, declared);
         }
         Py_DECREF(declared);
         return inner;
@@ -787,7 +788,7 @@ static PyGetSetDef CType_getset[] = {
      "tuple: (name, type, offset, bit offset, bit width) for each field of a struct or union; else None.", NULL},
     {"parameters", CType_get_parameters, NULL, "tuple of CType: a function's; else None.", NULL},
     {"parameter_names", CType_get_parameter_names, NULL, "tuple of str or None: a function's parameters' names.", NULL},
-    {"enumeration", CType_get_enumeration, NULL, "type: the IntEnum of an enum; else None.", NULL},
+    {"enum", CType_get_enumeration, NULL, "type: the IntEnum of an enum; else None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
