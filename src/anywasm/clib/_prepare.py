@@ -55,7 +55,20 @@ def remove_custom_sections(binary: bytes, unwanted: Callable[[str], bool]) -> by
     return HEADER + b"".join(kept)
 
 
-# --- reading -----------------------------------------------------------------------------------------------------
+def custom_sections(binary: bytes) -> list[tuple[str, bytes]]:
+    """Return the names and contents of the module's custom sections; none of malformed bytes."""
+    found = []
+    try:
+        for section in read_sections(binary):
+            if section.id == CUSTOM:
+                reader = section.reader(binary)
+                found.append((reader.name(), binary[reader.place : reader.end]))
+    except MalformedError:
+        return []
+    return found
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
 
 
 class MalformedError(Exception):
@@ -252,7 +265,7 @@ class Outline:
             reader.take(length)
 
 
-# --- editing -----------------------------------------------------------------------------------------------------
+# --- editing -------------------------------------------------------------------------------------------------------
 
 
 def _prepare(binary: bytes) -> bytes:
@@ -349,7 +362,7 @@ def may_be_pointer(info: GlobalInfo) -> bool:
     return info.mutable and info.type in (I32, I64)
 
 
-# --- writing -----------------------------------------------------------------------------------------------------
+# --- writing -------------------------------------------------------------------------------------------------------
 
 
 def unsigned(value: int) -> bytes:
