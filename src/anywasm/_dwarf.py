@@ -121,7 +121,7 @@ def _path(entry: Any, directories: Any, base: str, version: int) -> str:
     name: str = entry.name.decode("utf-8", "replace")
     index = entry.dir_index if version >= 5 else entry.dir_index - 1
     directory = directories[index].decode("utf-8", "replace") if 0 <= index < len(directories) else base
-    if name.startswith("/"):
+    if name.startswith(("/", "<")):  # "<source>" is no file
         return name
     if directory and not directory.startswith("/") and base:
         directory = f"{base}/{directory}"
