@@ -455,8 +455,8 @@ class _Options:
 def _enumerations(declarations: Declarations) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for name, ctype in declarations.types.items():
-        if ctype.enum is not None:
-            named.setdefault(name.removeprefix("enum "), ctype.enum)
+        if ctype.members is not None:
+            named.setdefault(name.removeprefix("enum "), ctype.members)
     return named
 
 
