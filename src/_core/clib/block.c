@@ -37,7 +37,7 @@ CBlockObject *block_new_guest(CLibraryObject *library, uint64_t address, size_t 
         Py_XDECREF(key);
         Py_XDECREF(value);
         Py_XDECREF(self);
-        library_free_later(library, address);
+        library_free_later(library, NULL, address);
         return NULL;
     }
     Py_DECREF(key);
@@ -198,19 +198,15 @@ static void block_give_back(CBlockObject *self)
     CLibraryObject *library = self->library;
     StoreObject *store = library->store;
     bool stale = self->generation != library->generation || library->trouble != NULL || store->handle == NULL;
-    FuncObject *release = self->release;
     block_disown(self);
     if (stale) {
         return;
     }
     if (store->depth > 0) {
-        if (release == NULL) {
-            library_free_later(library, self->address);
-        }
-        return;  // a function of the library's own that would have to run now is not: the memory stays until a reset
+        library_free_later(library, self->release, self->address);
     }
-    if (library_free(library, release, self->address) < 0) {
-        PyErr_WriteUnraisable((PyObject *)library);
+    else if (library_free(library, self->release, self->address) < 0) {
+        PyErr_Clear();  // a trap is the library's trouble, of which its next call tells
     }
 }
 

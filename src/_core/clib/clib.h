@@ -26,6 +26,11 @@ enum {
 
 typedef struct CCallbackObject CCallbackObject;
 
+typedef struct cpending {
+    uint64_t address;
+    FuncObject *release;  // owned, or NULL for free
+} cpending;
+
 typedef struct CLibraryObject {
     PyObject_HEAD
     core_state *state;         // borrowed from the type
@@ -45,7 +50,7 @@ typedef struct CLibraryObject {
 
     uint64_t arena, arena_size;  // the guest's memory for arguments, once it is needed
     uint64_t arena_top;          // bytes of it in use, by calls that run
-    uint64_t *pending;           // owned array: addresses that are to be freed before the next call
+    struct cpending *pending;    // owned array: what is to be freed before the next call
     size_t pending_count, pending_capacity;
     PyObject *blocks;            // owned dict: address -> address of the CBlockObject, as ints: what Python owns, to find it again
     PyObject *callbacks;         // owned list of CCallbackObject: each has its element of the table
@@ -69,10 +74,13 @@ void library_call_failed(CLibraryObject *self);
 // The guest's bytes now.
 uint8_t *library_memory(CLibraryObject *self, size_t *bytes);
 
+// Is the Func one like malloc (one result) or free (none)? 0, or -1 with TypeError. None passes.
+int library_check_allocator(PyObject *object, uint32_t results, size_t pointer_size, const char *name);
+
 // Call malloc or free of the guest's: 0 or -1 with an exception. MemoryError if there is no memory.
 int library_malloc(CLibraryObject *self, size_t size, uint64_t *address);
 int library_free(CLibraryObject *self, FuncObject *release, uint64_t address);
-void library_free_later(CLibraryObject *self, uint64_t address);
+void library_free_later(CLibraryObject *self, FuncObject *release, uint64_t address);
 
 static inline void raw_set_address(const CLibraryObject *library, aw_raw *raw, uint64_t address)
 {

@@ -73,7 +73,7 @@ static int frame_allocate(cframe *frame, size_t size, uint64_t *address)
     }
     uint64_t *allocated = PyMem_Resize(frame->allocated, uint64_t, frame->allocated_count + 1);
     if (allocated == NULL) {
-        library_free_later(frame->library, *address);
+        library_free_later(frame->library, NULL, *address);
         PyErr_NoMemory();
         return -1;
     }
@@ -256,7 +256,7 @@ void frame_end(cframe *frame)
     }
     PyObject *pending = aw_take_exception();
     for (size_t i = 0; current && i < frame->allocated_count; i++) {
-        library_free_later(library, frame->allocated[i]);
+        library_free_later(library, NULL, frame->allocated[i]);
     }
     PyMem_Free(frame->allocated);
     if (frame->callbacks != NULL) {

@@ -529,7 +529,10 @@ static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint
             raise_from(PyExc_ValueError, "%U(): the result is not %U: let it come as bytes (bytes={%R}) or as a pointer (pointers={%R})",
                        self->name, library->encoding, self->name, self->name);
         }
-        if (self->releases && library_check(library) == 0) {
+        CBlockObject *block = self->releases ? block_at(library, address) : NULL;
+        bool ours = self->releases && block == NULL && !is_temporary(frame, address);  // else it was an argument
+        Py_XDECREF(block);
+        if (ours && library_check(library) == 0) {
             PyObject *pending = aw_take_exception();
             int status = library_free(library, self->release, address);
             if (pending != NULL) {
@@ -897,6 +900,10 @@ static PyObject *Function_rebind(PyObject *object, PyObject *args)
         return NULL;
     }
     if (self->release != NULL && Py_TYPE(release) == state->Func) {
+        if (store_check_same(self->library->store, ((FuncObject *)release)->store, "the function that frees") < 0 ||
+            library_check_allocator(release, 0, self->library->pointer_size, "function that frees") < 0) {
+            return NULL;
+        }
         Py_SETREF(self->release, (FuncObject *)Py_NewRef(release));
     }
     Py_SETREF(self->func, (FuncObject *)Py_NewRef(func));

@@ -69,19 +69,27 @@ int library_free(CLibraryObject *self, FuncObject *release, uint64_t address)
     return 0;
 }
 
-void library_free_later(CLibraryObject *self, uint64_t address)
+void library_free_later(CLibraryObject *self, FuncObject *release, uint64_t address)
 {
     if (self->pending_count == self->pending_capacity) {
         size_t capacity = self->pending_capacity == 0 ? 16 : 2 * self->pending_capacity;
-        uint64_t *pending = PyMem_Resize(self->pending, uint64_t, capacity);
+        cpending *pending = PyMem_Resize(self->pending, cpending, capacity);
         if (pending == NULL) {
             return;  // lost until the library is reset
         }
         self->pending = pending;
         self->pending_capacity = capacity;
     }
-    self->pending[self->pending_count++] = address;
+    self->pending[self->pending_count++] =
+        (cpending){.address = address, .release = (FuncObject *)Py_XNewRef((PyObject *)release)};
     self->attention = true;
+}
+
+static void pending_forget(CLibraryObject *self)
+{
+    while (self->pending_count > 0) {
+        Py_XDECREF(self->pending[--self->pending_count].release);
+    }
 }
 
 // --- before and after calls -----------------------------------------------------------------------------------------
@@ -105,7 +113,10 @@ int library_attend(CLibraryObject *self)
         return 0;  // a callback's call: later
     }
     while (self->pending_count > 0) {
-        if (library_free(self, NULL, self->pending[--self->pending_count]) < 0) {
+        cpending pending = self->pending[--self->pending_count];
+        int status = library_free(self, pending.release, pending.address);
+        Py_XDECREF(pending.release);
+        if (status < 0) {
             return -1;
         }
     }
@@ -130,7 +141,7 @@ void library_call_failed(CLibraryObject *self)
                 trouble = true;
             }
         }
-        self->callback_raised = self->callback_raised && self->store->depth > 0;
+        self->callback_raised = false;
     }
     else {
         trouble = self->store->failure != AW_ERROR_TYPE;
@@ -204,7 +215,7 @@ static int bind_check(core_state *state, PyObject *object, PyTypeObject *type, S
 }
 
 // A function of addresses and sizes alone, as malloc and free are: 0 or -1.
-static int bind_check_allocator(PyObject *object, uint32_t results, size_t pointer_size, const char *name)
+int library_check_allocator(PyObject *object, uint32_t results, size_t pointer_size, const char *name)
 {
     if (object == Py_None) {
         return 0;
@@ -238,8 +249,8 @@ static PyObject *CLibrary_bind(PyObject *object, PyObject *args)
         bind_check(state, free_object, state->Func, store, true) < 0 ||
         bind_check(state, table, state->Table, store, true) < 0 ||
         bind_check(state, stack, state->Global, store, true) < 0 ||
-        bind_check_allocator(malloc_object, 1, self->pointer_size, "malloc") < 0 ||
-        bind_check_allocator(free_object, 0, self->pointer_size, "free") < 0) {
+        library_check_allocator(malloc_object, 1, self->pointer_size, "malloc") < 0 ||
+        library_check_allocator(free_object, 0, self->pointer_size, "free") < 0) {
         return NULL;
     }
     if (self->store != NULL && self->store->depth > 0) {
@@ -261,7 +272,7 @@ static PyObject *CLibrary_bind(PyObject *object, PyObject *args)
     self->generation++;
     self->stack_start = start;
     self->arena = self->arena_size = self->arena_top = 0;
-    self->pending_count = 0;
+    pending_forget(self);
     self->attention = self->callback_raised = false;
     PyDict_Clear(self->blocks);
     callbacks_forget(self);
@@ -320,6 +331,7 @@ static void CLibrary_dealloc(PyObject *object)
     Py_XDECREF(self->stack);
     Py_XDECREF(self->memory);
     Py_XDECREF(self->store);
+    pending_forget(self);
     PyMem_Free(self->pending);
     type->tp_free(object);
     Py_DECREF(type);
@@ -467,7 +479,7 @@ static PyObject *CLibrary_adopt(PyObject *object, PyObject *args)
     }
     if (release != Py_None) {
         if (bind_check(self->state, release, self->state->Func, self->store, false) < 0 ||
-            bind_check_allocator(release, 0, self->pointer_size, "function that frees") < 0) {
+            library_check_allocator(release, 0, self->pointer_size, "function that frees") < 0) {
             return NULL;
         }
     }
@@ -581,6 +593,11 @@ static PyObject *CLibrary_function(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "UO!O!sO:function", &name, self->state->CType, &type, self->state->Func, &func, &result,
                           &release) ||
         library_bound(self) < 0) {
+        return NULL;
+    }
+    if (Py_TYPE(release) == self->state->Func &&
+        (bind_check(self->state, release, self->state->Func, self->store, false) < 0 ||
+         library_check_allocator(release, 0, self->pointer_size, "function that frees") < 0)) {
         return NULL;
     }
     return function_new(self, name, type, func, result, release);
