@@ -722,7 +722,7 @@ static PyObject *CType_get_parameter_names(PyObject *object, void *Py_UNUSED(clo
     return Py_NewRef(names != NULL ? names : Py_None);
 }
 
-static PyObject *CType_get_enumeration(PyObject *object, void *Py_UNUSED(closure))
+static PyObject *CType_get_members(PyObject *object, void *Py_UNUSED(closure))
 {
     PyObject *enumeration = ctype_cast(object)->enumeration;
     return Py_NewRef(enumeration != NULL ? enumeration : Py_None);
@@ -787,7 +787,7 @@ static PyGetSetDef CType_getset[] = {
      "tuple: (name, type, offset, bit offset, bit width) for each field of a struct or union; else None.", NULL},
     {"parameters", CType_get_parameters, NULL, "tuple of CType: a function's; else None.", NULL},
     {"parameter_names", CType_get_parameter_names, NULL, "tuple of str or None: a function's parameters' names.", NULL},
-    {"enumeration", CType_get_enumeration, NULL, "type: the IntEnum of an enum; else None.", NULL},
+    {"members", CType_get_members, NULL, "type: the IntEnum of an enum, if it has one; else None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
