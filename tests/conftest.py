@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes seconds rather than milliseconds")
     # Not the user's own cache of compiled modules, in this process and those that tests start.
     os.environ["ANYWASM_CACHE_DIR"] = tempfile.mkdtemp(prefix="anywasm-tests-")
+    # A shell that starts this in the background lets Ctrl-C be ignored, here and in those that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:

@@ -88,12 +88,16 @@ static inline PyObject *aw_take_exception(void)
 #endif
 }
 
-// Steals *exception*.
+// Steals *exception*, which may be NULL for none.
 static inline void aw_put_exception(PyObject *exception)
 {
 #if PY_VERSION_HEX >= 0x030c0000
     PyErr_SetRaisedException(exception);
 #else
+    if (exception == NULL) {
+        PyErr_Clear();
+        return;
+    }
     PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
 #endif
 }

@@ -14,35 +14,18 @@
 
 #include "func.h"
 
-#include <time.h>
-
-#include "caller.h"
 #include "errors.h"
-#include "module_type.h"
+#include "host.h"
 #include "value.h"
 
-enum { VALUES_ON_STACK = 16, TIMED_FIRST = 3, TIMED_EVERY = 128, SLOW_NANOSECONDS = 20000, LONG_NANOSECONDS = 1000000 };
+enum { TIMED_FIRST = 3, TIMED_EVERY = 128, SLOW_NANOSECONDS = 20000, LONG_NANOSECONDS = 1000000 };
 
 static inline FuncObject *func_cast(PyObject *self)
 {
     return (FuncObject *)self;
 }
 
-static uint32_t values_needed(const FuncTypeObject *type)
-{
-    uint32_t parameters = type->type.parameter_count, results = type->type.result_count;
-    uint32_t needed = parameters > results ? parameters : results;
-    return needed > 0 ? needed : 1;
-}
-
 // --- calling ----------------------------------------------------------------------------------------------------
-
-static inline int64_t nanoseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static bool has_concrete_parameters(const FuncTypeObject *type)
 {
@@ -52,21 +35,6 @@ static bool has_concrete_parameters(const FuncTypeObject *type)
         }
     }
     return false;
-}
-
-// A stretch of a timed call without Python code ends, or begins.
-static void stretch_end(StoreObject *store)
-{
-    int64_t length = nanoseconds() - store->timing.start;
-    if (length > store->timing.longest) {
-        store->timing.longest = length;
-    }
-    store->timing.count++;
-}
-
-static void stretch_begin(StoreObject *store)
-{
-    store->timing.start = nanoseconds();
 }
 
 static bool stretch_was_long(const store_timing *timing)
@@ -86,9 +54,9 @@ static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint3
     self->calls_timed += self->calls_timed < TIMED_FIRST;
     store_enter(store, drop_gil);
     store->timing = (store_timing){.on = true};
-    stretch_begin(store);
+    store_stretch_begin(store);
     int status = store->api->func_call(self->item.func, values, count, error);
-    stretch_end(store);
+    store_stretch_end(store);
     bool was_long = stretch_was_long(&store->timing);
     self->slow = was_long && self->was_long;
     self->was_long = was_long;
@@ -99,6 +67,7 @@ static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint3
 
 static AW_COLD int func_failed(StoreObject *store, aw_error *error)
 {
+    store->failure = (uint8_t)error->kind;
     error_raise(store->state, store, error);
     store_sweep(store);
     return -1;
@@ -140,6 +109,11 @@ static inline int func_run_quick(FuncObject *self, aw_raw *values, uint32_t coun
     int status = store->api->func_call(self->item.func, values, count, &error);
     store->depth = 0;
     return status < 0 ? func_failed(store, &error) : 0;
+}
+
+int func_call_raw(FuncObject *self, aw_raw *values, uint32_t count)
+{
+    return func_run_quick(self, values, count);
 }
 
 // Several numbers. Python's collector may run when the tuple is made, and with it code that uses the store: by then they are floats
@@ -238,7 +212,7 @@ static PyObject *func_call_general(FuncObject *self, PyObject *const *args, bool
 {
     const FuncTypeObject *type = self->type;
     StoreObject *store = self->store;
-    uint32_t needed = values_needed(type);
+    uint32_t needed = functype_values(type);
     aw_raw on_stack[VALUES_ON_STACK];
     aw_raw *values = needed <= VALUES_ON_STACK ? on_stack : PyMem_Malloc(needed * sizeof(*values));
     if (values == NULL) {
@@ -303,272 +277,6 @@ static PyObject *Func_vectorcall_numbers(PyObject *object, PyObject *const *args
     return result_count == 0 ? Py_NewRef(Py_None) : results_numbers(store->state, type, values);
 }
 
-// --- being called ---------------------------------------------------------------------------------------------------
-
-static int host_result_count_error(const host_function *host, uint32_t wanted, PyObject *result)
-{
-    PyObject *name = host->name != NULL ? Py_NewRef(host->name) : PyUnicode_FromString("host function");
-    if (name == NULL) {
-        return -1;
-    }
-    if (wanted == 0) {
-        PyErr_Format(PyExc_TypeError, "%U(): expected no result (None), got %.200s", name, Py_TYPE(result)->tp_name);
-    }
-    else if (PyTuple_Check(result) || PyList_Check(result)) {
-        PyErr_Format(PyExc_TypeError, "%U(): expected %u results, got %zd", name, wanted, PySequence_Size(result));
-    }
-    else {
-        PyErr_Format(PyExc_TypeError, "%U(): expected a tuple of %u results, got %.200s", name, wanted,
-                     Py_TYPE(result)->tp_name);
-    }
-    Py_DECREF(name);
-    return -1;
-}
-
-// What the callable returned, as raw values: 0 or -1.
-static int host_results(const host_function *host, PyObject *result, aw_raw *values)
-{
-    const FuncTypeObject *type = (FuncTypeObject *)host->type;
-    uint32_t count = type->type.result_count;
-    if (count == 0) {
-        return result == Py_None ? 0 : host_result_count_error(host, 0, result);
-    }
-    if (count == 1) {
-        value_place place = {.name = host->name, .what = "result", .index = -1};
-        if (type->numbers_only) {
-            return number_to_raw(type->type.results[0], result, values, &place);
-        }
-        return value_to_raw(host->store, type->type.results[0], result, values, &place);
-    }
-    if (!PyTuple_Check(result) && !PyList_Check(result)) {
-        return host_result_count_error(host, count, result);
-    }
-    // A tuple of our own: converting an item may change a list.
-    PyObject *items = PySequence_Tuple(result);
-    if (items == NULL) {
-        return -1;
-    }
-    int status = PyTuple_GET_SIZE(items) != (Py_ssize_t)count
-                     ? host_result_count_error(host, count, items)
-                     : values_to_raw(host->store, type->type.results, &PyTuple_GET_ITEM(items, 0), (Py_ssize_t)count,
-                                     values, host->name, "result", false);
-    Py_DECREF(items);
-    return status;
-}
-
-// A pending WasmException of a tag of this store's is thrown on into the Wasm code: true, with the reference in *value.
-static bool host_throw(StoreObject *store, aw_raw *value)
-{
-    core_state *state = store->state;
-    if (!engine_has(store->engine, AW_CAP(EXCEPTIONS)) || !PyErr_ExceptionMatches(state->WasmException)) {
-        return false;
-    }
-    PyObject *exception = aw_take_exception();
-    PyObject *args = PyObject_GetAttrString(exception, "args");
-    PyObject *type = NULL;
-    bool thrown = false;
-    if (args == NULL || !PyTuple_Check(args) || PyTuple_GET_SIZE(args) < 1 ||
-        Py_TYPE(PyTuple_GET_ITEM(args, 0)) != state->Tag) {
-        goto done;
-    }
-    ExternObject *tag = (ExternObject *)PyTuple_GET_ITEM(args, 0);
-    if (tag->store != store || (type = extern_type(tag, NULL)) == NULL) {
-        goto done;
-    }
-    const aw_functype *functype = &((TagTypeObject *)type)->functype->type;
-    Py_ssize_t count = PyTuple_GET_SIZE(args) - 1;
-    if (count != (Py_ssize_t)functype->parameter_count) {
-        PyErr_Format(PyExc_TypeError, "WasmException: the tag takes %u values, got %zd", functype->parameter_count,
-                     count);
-        goto done;
-    }
-    aw_raw *raws = PyMem_Malloc(((size_t)count + 1) * sizeof(*raws));
-    if (raws == NULL) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    aw_error error;
-    aw_ref ref;
-    if (values_to_raw(store, functype->parameters, &PyTuple_GET_ITEM(args, 1), count, raws, NULL, "payload value",
-                      false) == 0) {
-        if (store->api->exn_new(store->handle, tag->item.tag, raws, (size_t)count, &ref, &error) < 0) {
-            error_raise(state, NULL, &error);
-        }
-        else {
-            store->api->ref_to_raw(store->handle, AW_REF_EXN, &ref, value);
-            store->api->ref_drop(AW_REF_EXN, &ref);
-            thrown = true;
-        }
-    }
-    PyMem_Free(raws);
-done:
-    Py_XDECREF(type);
-    Py_XDECREF(args);
-    if (thrown || PyErr_Occurred()) {
-        Py_DECREF(exception);  // thrown, or replaced by what is wrong with it
-    }
-    else {
-        aw_put_exception(exception);
-    }
-    return thrown;
-}
-
-// With an exception pending: it is thrown on, or kept until the call from Python fails.
-static AW_COLD aw_hostresult host_failed(StoreObject *store, aw_raw *values)
-{
-    if (!PyErr_Occurred()) {  // Python 3.11 loses an exception when there is no memory for its traceback
-        PyErr_NoMemory();
-    }
-    if (host_throw(store, values)) {
-        return AW_HOST_THREW;
-    }
-    store_take_exception(store);
-    return AW_HOST_FAILED;
-}
-
-// The arguments as Python has them: new references, all or none.
-static int host_arguments(StoreObject *store, const FuncTypeObject *type, const aw_raw *values, Py_ssize_t count,
-                          PyObject **args)
-{
-    if (!type->numbers_only) {
-        return values_from_raw(store, type->type.parameters, values, count, args, false);
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        args[i] = number_from_raw(store->state, type->values[i], &values[i]);
-        if (args[i] == NULL) {
-            while (i-- > 0) {
-                Py_DECREF(args[i]);
-            }
-            return -1;
-        }
-    }
-    return 0;
-}
-
-// The way back from the engine into Python.
-static aw_hostresult host_call(void *env, aw_caller *caller, aw_raw *values)
-{
-    host_function *host = env;
-    StoreObject *store = host->store;
-    bool ends_stretch = store->timing.on && host->yields;
-    if (ends_stretch) {
-        stretch_end(store);
-    }
-    PyThreadState *token = store_gil_take(store);
-    const FuncTypeObject *type = (FuncTypeObject *)host->type;
-    Py_ssize_t count = (Py_ssize_t)type->type.parameter_count;
-    aw_hostresult outcome = AW_HOST_FAILED;
-    PyObject *caller_object = NULL, *result = NULL;
-
-    // One slot before the arguments, for bound methods to put their self into (PY_VECTORCALL_ARGUMENTS_OFFSET), one for the caller.
-    PyObject *on_stack[VALUES_ON_STACK + 2];
-    PyObject **slots = count <= VALUES_ON_STACK ? on_stack : PyMem_Malloc(((size_t)count + 2) * sizeof(*slots));
-    if (slots == NULL) {
-        PyErr_NoMemory();
-        goto failed;
-    }
-    PyObject **args = slots + 1 + (host->pass_caller ? 1 : 0);
-    if (Py_EnterRecursiveCall(" in a function called from WebAssembly")) {
-        goto failed;
-    }
-    if (host->pass_caller) {
-        caller_object = caller_new(store, caller);
-        if (caller_object == NULL) {
-            Py_LeaveRecursiveCall();
-            goto failed;
-        }
-        slots[1] = caller_object;
-    }
-    if (host_arguments(store, type, values, count, args) < 0) {
-        Py_LeaveRecursiveCall();
-        goto failed;
-    }
-    result = PyObject_Vectorcall(host->callable, slots + 1,
-                                 (size_t)(count + (host->pass_caller ? 1 : 0)) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_DECREF(args[i]);
-    }
-    Py_LeaveRecursiveCall();
-    if (result != NULL && host_results(host, result, values) == 0) {
-        outcome = AW_HOST_OK;
-    }
-    Py_XDECREF(result);
-
-failed:
-    if (caller_object != NULL) {
-        caller_end(caller_object);
-        Py_DECREF(caller_object);
-    }
-    if (slots != on_stack) {
-        PyMem_Free(slots);
-    }
-    if (outcome != AW_HOST_OK) {
-        outcome = host_failed(store, values);
-    }
-    store_gil_return(store, token);
-    if (ends_stretch) {
-        stretch_begin(store);
-    }
-    return outcome;
-}
-
-// The same for a Python function of numbers, and few of them, while the GIL is held and nothing is timed. Python counts the depth of its
-// own functions.
-static aw_hostresult host_call_numbers(void *env, aw_caller *caller, aw_raw *values)
-{
-    host_function *host = env;
-    StoreObject *store = host->store;
-    if (store->released != NULL || store->timing.on) {
-        return host_call(env, caller, values);
-    }
-    const FuncTypeObject *type = (FuncTypeObject *)host->type;
-    uint32_t count = type->type.parameter_count;
-    PyObject *slots[1 + VALUES_ON_STACK], **args = slots + 1;
-    slots[0] = slots[1] = NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        args[i] = number_from_raw(store->state, type->values[i], &values[i]);
-        if (args[i] == NULL) {
-            while (i-- > 0) {
-                Py_DECREF(args[i]);
-            }
-            store_take_exception(store);
-            return AW_HOST_FAILED;
-        }
-    }
-    PyObject *callable = host->callable;
-    vectorcallfunc call = PyFunction_Check(callable) ? ((PyFunctionObject *)callable)->vectorcall : PyObject_Vectorcall;
-    PyObject *result = call(callable, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    for (uint32_t i = 0; i < count; i++) {
-        Py_DECREF(args[i]);
-    }
-    bool done = result != NULL &&
-                (type->type.result_count == 1 ? number_to_raw_quick(type->values[count], result, values)
-                                              : type->type.result_count == 0 && result == Py_None);
-    if (done || (result != NULL && host_results(host, result, values) == 0)) {
-        Py_DECREF(result);
-        return AW_HOST_OK;
-    }
-    Py_XDECREF(result);
-    return host_failed(store, values);
-}
-
-aw_func *func_new_host(StoreObject *store, PyObject *callable, FuncTypeObject *type, PyObject *name, bool pass_caller,
-                       const aw_module *module, uint32_t import_index)
-{
-    host_function *host = store_add_host_function(store, callable, (PyObject *)type, name, pass_caller);
-    if (host == NULL) {
-        return NULL;
-    }
-    aw_error error;
-    bool quick = host->yields && !pass_caller && type->numbers_only && values_needed(type) <= VALUES_ON_STACK;
-    aw_func *func = store->api->func_new(store->handle, &type->type, module, import_index,
-                                         quick ? host_call_numbers : host_call, host, NULL, &error);
-    if (func == NULL) {
-        error_raise(store->state, NULL, &error);
-    }
-    return func;
-}
-
 // --- birth and death ---------------------------------------------------------------------------------------------------
 
 // The type that the engine tells: new reference.
@@ -618,7 +326,7 @@ PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObjec
     self->was_long = self->slow = true;  // until the first call has shown otherwise
     self->checked = store->api->func_call_checked != NULL && self->type->has_references &&
                     has_concrete_parameters(self->type);
-    self->vectorcall = self->type->numbers_only && values_needed(self->type) <= VALUES_ON_STACK
+    self->vectorcall = self->type->numbers_only && functype_values(self->type) <= VALUES_ON_STACK
                            ? Func_vectorcall_numbers
                            : Func_vectorcall;
     return (PyObject *)self;

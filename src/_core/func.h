@@ -20,6 +20,19 @@ typedef struct {
     bool checked;                // a parameter's type is concrete: the engine checks the values
 } FuncObject;
 
+enum { VALUES_ON_STACK = 16 };
+
+// Room for a call's raw values.
+static inline uint32_t functype_values(const FuncTypeObject *type)
+{
+    uint32_t parameters = type->type.parameter_count, results = type->type.result_count;
+    uint32_t needed = parameters > results ? parameters : results;
+    return needed > 0 ? needed : 1;
+}
+
+// Call with raw numbers, in a store that was checked: 0, or -1 with an exception, and what kind of error it was in store->failure.
+int func_call_raw(FuncObject *self, aw_raw *values, uint32_t count);
+
 // A host function of the engine's for a Python callable: owned, or NULL with an exception. *module* and *import_index* as in
 // aw_engine_api.func_new; *module* may be NULL.
 aw_func *func_new_host(StoreObject *store, PyObject *callable, FuncTypeObject *type, PyObject *name, bool pass_caller,

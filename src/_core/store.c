@@ -205,6 +205,27 @@ void store_sweep_dead(StoreObject *self)
 
 // --- what the engine refers to -----------------------------------------------------------------------------
 
+static inline int64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void store_stretch_end(StoreObject *self)
+{
+    int64_t length = nanoseconds() - self->timing.start;
+    if (length > self->timing.longest) {
+        self->timing.longest = length;
+    }
+    self->timing.count++;
+}
+
+void store_stretch_begin(StoreObject *self)
+{
+    self->timing.start = nanoseconds();
+}
+
 host_function *store_add_host_function(StoreObject *self, PyObject *callable, PyObject *type, PyObject *name,
                                        bool pass_caller)
 {

@@ -54,6 +54,7 @@ typedef struct StoreObject {
     PyThreadState *released;                      // the GIL is dropped: what to take it back with
     store_timing timing;                          // of the innermost call
     PyObject *exception;                          // owned: raised by a host function, on its way out
+    uint8_t failure;                              // the aw_errorkind of the last call that failed
     store_box *boxes;                             // owned, all
     store_box *dead;                              // to be freed
     size_t box_count;                             // of `boxes`
@@ -122,6 +123,10 @@ static inline void store_leave(StoreObject *self)
         store_watch_end(self);
     }
 }
+
+// A stretch of a timed call without Python code ends, or begins.
+void store_stretch_end(StoreObject *self);
+void store_stretch_begin(StoreObject *self);
 
 // Free the boxes that the engine has dropped: runs Python code (destructors), so only where that is safe: after an engine
 // call, never inside one.

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from ._core import Module
@@ -70,16 +70,15 @@ def _code_start(module: Module) -> int:
     return next((start for name, start, _ in module.sections if name == "code"), 0)
 
 
-def _read(module: Module) -> Iterator[Line]:
-    contents = {name: b"".join(module.custom_sections(f".{name}")) for name in SECTIONS}
-    if not (contents["debug_line"] and contents["debug_info"] and contents["debug_abbrev"]):
-        return
-    if max(map(len, contents.values())) > LARGEST_SECTION:
-        return
-    try:  # only now: it takes long to import
-        from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
-    except ImportError:
-        return
+def section_contents(custom_sections: Callable[[str], Iterable[bytes]]) -> dict[str, bytes]:
+    """What a module has of DWARF, by the sections' names without the dot."""
+    return {name: b"".join(custom_sections(f".{name}")) for name in SECTIONS}
+
+
+def opened(contents: dict[str, bytes]) -> Any:
+    """A DWARFInfo over the sections that are there. ImportError: pyelftools is not."""
+    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo  # it takes long to import
+
     sections: dict[str, Any] = {
         f"{name}_sec": DebugSectionDescriptor(BytesIO(data), f".{name}", 0, len(data), 0)
         for name, data in contents.items()
@@ -87,7 +86,19 @@ def _read(module: Module) -> Iterator[Line]:
     }
     missing = {f"{name}_sec": None for name in (*SECTIONS, *UNUSED_SECTIONS)}
     config = DwarfConfig(little_endian=True, machine_arch="", default_address_size=4)
-    dwarf = DWARFInfo(config=config, **{**missing, "gnu_debugaltlink_sec": None, **sections})
+    return DWARFInfo(config=config, **{**missing, "gnu_debugaltlink_sec": None, **sections})
+
+
+def _read(module: Module) -> Iterator[Line]:
+    contents = section_contents(module.custom_sections)
+    if not (contents["debug_line"] and contents["debug_info"] and contents["debug_abbrev"]):
+        return
+    if max(map(len, contents.values())) > LARGEST_SECTION:
+        return
+    try:
+        dwarf = opened(contents)
+    except ImportError:
+        return
     for unit in dwarf.iter_CUs():
         program = dwarf.line_program_for_CU(unit)
         if program is None:
@@ -110,7 +121,7 @@ def _path(entry: Any, directories: Any, base: str, version: int) -> str:
     name: str = entry.name.decode("utf-8", "replace")
     index = entry.dir_index if version >= 5 else entry.dir_index - 1
     directory = directories[index].decode("utf-8", "replace") if 0 <= index < len(directories) else base
-    if name.startswith("/"):
+    if name.startswith(("/", "<")):  # "<source>" is no file
         return name
     if directory and not directory.startswith("/") and base:
         directory = f"{base}/{directory}"

@@ -66,7 +66,8 @@ static PyObject *spell(const CTypeObject *type, PyObject *declared)
             inner = Py_NewRef(type->name);
         }
         else {
-            inner = PyUnicode_FromFormat("%U %U", type->name, declared);
+            bool array = PyUnicode_READ_CHAR(declared, 0) == '[';  // "int[4]", but "int *", "int add(void)"
+            inner = PyUnicode_FromFormat(array ? "%U%U" : "%U %U", type->name, declared);
         }
         Py_DECREF(declared);
         return inner;

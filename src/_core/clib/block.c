@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// A block is a piece of memory that somebody on Python's side owns: the guest's, which its last reference frees, or Python's own
+// bytes of a struct that came by value. Pointers, arrays and structs hold the block that they lie in; so it lives as long as any of them.
+//
+// A block keeps what the pointers in it need: whatever Python stored there and owns.
+
+#include "clib.h"
+
+static CBlockObject *block_cast(PyObject *self)
+{
+    return (CBlockObject *)self;
+}
+
+// Python's integers are keys: new reference.
+static PyObject *address_key(uint64_t address)
+{
+    return PyLong_FromUnsignedLongLong(address);
+}
+
+static CBlockObject *block_new(CLibraryObject *library)
+{
+    PyTypeObject *type = library->state->CBlock;
+    CBlockObject *self = (CBlockObject *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->library = (CLibraryObject *)Py_NewRef((PyObject *)library);
+        self->generation = library->generation;
+    }
+    return self;
+}
+
+CBlockObject *block_new_guest(CLibraryObject *library, uint64_t address, size_t size, bool bounded, FuncObject *release)
+{
+    CBlockObject *self = block_new(library);
+    PyObject *key = self != NULL ? address_key(address) : NULL;
+    PyObject *value = key != NULL ? PyLong_FromVoidPtr(self) : NULL;
+    if (value == NULL || PyDict_SetItem(library->blocks, key, value) < 0) {
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+        Py_XDECREF(self);
+        library_free_later(library, address);
+        return NULL;
+    }
+    Py_DECREF(key);
+    Py_DECREF(value);
+    self->address = address;
+    self->size = size;
+    self->bounded = bounded;
+    self->owned = true;
+    self->release = (FuncObject *)Py_XNewRef((PyObject *)release);
+    return self;
+}
+
+CBlockObject *block_new_host(CLibraryObject *library, const uint8_t *bytes, size_t size)
+{
+    CBlockObject *self = block_new(library);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->bytes = PyMem_Malloc(size > 0 ? size : 1);
+    if (self->bytes == NULL) {
+        Py_DECREF(self);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    memcpy(self->bytes, bytes, size);
+    self->size = size;
+    self->bounded = true;
+    return self;
+}
+
+CBlockObject *block_at(CLibraryObject *library, uint64_t address)
+{
+    if (PyDict_GET_SIZE(library->blocks) == 0) {
+        return NULL;
+    }
+    PyObject *key = address_key(address);
+    PyObject *value = key != NULL ? PyDict_GetItem(library->blocks, key) : NULL;
+    CBlockObject *block = value != NULL ? PyLong_AsVoidPtr(value) : NULL;
+    Py_XDECREF(key);
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+    }
+    return (CBlockObject *)Py_XNewRef((PyObject *)block);
+}
+
+// No longer Python's.
+static void block_disown(CBlockObject *self)
+{
+    CLibraryObject *library = self->library;
+    self->owned = false;
+    self->freed = true;
+    PyObject *key = self->generation == library->generation ? address_key(self->address) : NULL;
+    if (key == NULL || PyDict_DelItem(library->blocks, key) < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(key);
+    Py_CLEAR(self->kept);
+}
+
+int block_free(CBlockObject *self)
+{
+    CLibraryObject *library = self->library;
+    if (self->freed) {
+        PyErr_SetString(PyExc_ValueError, "the memory was freed already");
+        return -1;
+    }
+    if (!self->owned) {
+        PyErr_SetString(PyExc_ValueError, "Python does not own the memory");
+        return -1;
+    }
+    if (self->views > 0) {
+        PyErr_Format(PyExc_BufferError, "the memory cannot be freed: %zd view%s of it exist%s", self->views,
+                     self->views == 1 ? "" : "s", self->views == 1 ? "s" : "");
+        return -1;
+    }
+    if (library_check(library) < 0 || library_attend(library) < 0) {
+        return -1;
+    }
+    FuncObject *release = self->release;
+    block_disown(self);
+    return library_free(library, release, self->address);
+}
+
+// The keys of *kept* that lie in a range of offsets: new list.
+static PyObject *keys_within(PyObject *kept, uint64_t offset, size_t size)
+{
+    PyObject *keys = PyList_New(0), *key, *value;
+    Py_ssize_t position = 0;
+    while (keys != NULL && PyDict_Next(kept, &position, &key, &value)) {
+        uint64_t at = PyLong_AsUnsignedLongLong(key);
+        if (at >= offset && at - offset < size && PyList_Append(keys, key) < 0) {
+            Py_CLEAR(keys);
+        }
+    }
+    return keys;
+}
+
+// What is dropped here may run Python code: in the end, when the block is as it should be.
+int block_keep(CBlockObject *self, uint64_t offset, size_t size, PyObject *kept)
+{
+    PyObject *dropped = NULL;
+    int status = -1;
+    if (self->kept != NULL) {
+        PyObject *keys = keys_within(self->kept, offset, size);
+        dropped = PyList_New(0);
+        for (Py_ssize_t i = 0; keys != NULL && dropped != NULL && i < PyList_GET_SIZE(keys); i++) {
+            PyObject *key = PyList_GET_ITEM(keys, i), *value = PyDict_GetItem(self->kept, key);
+            if (value != NULL && (PyList_Append(dropped, value) < 0 || PyDict_DelItem(self->kept, key) < 0)) {
+                Py_CLEAR(dropped);
+            }
+        }
+        Py_XDECREF(keys);
+        if (keys == NULL || dropped == NULL) {
+            goto done;
+        }
+    }
+    if (kept != NULL && self->kept == NULL && (self->kept = PyDict_New()) == NULL) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; kept != NULL && i < PyList_GET_SIZE(kept); i++) {
+        PyObject *entry = PyList_GET_ITEM(kept, i), *key = PyTuple_GET_ITEM(entry, 0);
+        PyObject *before = PyDict_GetItem(self->kept, key);  // several for one pointer: they make a chain
+        PyObject *value = before != NULL ? PyTuple_Pack(2, before, PyTuple_GET_ITEM(entry, 1))
+                                         : Py_NewRef(PyTuple_GET_ITEM(entry, 1));
+        if (value == NULL || PyDict_SetItem(self->kept, key, value) < 0) {
+            Py_XDECREF(value);
+            goto done;
+        }
+        Py_DECREF(value);
+    }
+    status = 0;
+done:
+    Py_XDECREF(dropped);
+    return status;
+}
+
+// --- death --------------------------------------------------------------------------------------------------------
+
+static int CBlock_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    CBlockObject *self = block_cast(object);
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->library);
+    Py_VISIT(self->release);
+    Py_VISIT(self->kept);
+    return 0;
+}
+
+static int CBlock_clear(PyObject *object)
+{
+    Py_CLEAR(block_cast(object)->kept);
+    return 0;
+}
+
+// The guest's memory goes back by a call of its own function: at once if nothing runs there, else before the next call.
+static void block_give_back(CBlockObject *self)
+{
+    CLibraryObject *library = self->library;
+    StoreObject *store = library->store;
+    bool stale = self->generation != library->generation || library->trouble != NULL || store->handle == NULL;
+    FuncObject *release = self->release;
+    block_disown(self);
+    if (stale) {
+        return;
+    }
+    if (store->depth > 0) {
+        if (release == NULL) {
+            library_free_later(library, self->address);
+        }
+        return;  // a function of the library's own that would have to run now is not: the memory stays until a reset
+    }
+    if (library_free(library, release, self->address) < 0) {
+        PyErr_WriteUnraisable((PyObject *)library);
+    }
+}
+
+static void CBlock_dealloc(PyObject *object)
+{
+    CBlockObject *self = block_cast(object);
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->owned) {
+        PyObject *pending = aw_take_exception();
+        block_give_back(self);
+        aw_put_exception(pending);
+    }
+    Py_XDECREF(self->kept);
+    Py_XDECREF(self->release);
+    Py_XDECREF(self->library);
+    PyMem_Free(self->bytes);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot CBlock_slots[] = {
+    {Py_tp_traverse, CBlock_traverse},
+    {Py_tp_clear, CBlock_clear},
+    {Py_tp_dealloc, CBlock_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec CBlock_spec = {
+    .name = "anywasm._core.CBlock",
+    .basicsize = sizeof(CBlockObject),
+    .flags = AW_TYPE_FLAGS | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = CBlock_slots,
+};
