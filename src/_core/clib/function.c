@@ -803,7 +803,7 @@ PyObject *function_at(CLibraryObject *library, CTypeObject *type, uint64_t index
     if (handle == NULL) {
         return error_raise(library->state, store, &error);
     }
-    PyObject *name = PyUnicode_FromFormat("function_%llu", address_text(index, text));
+    PyObject *name = PyUnicode_FromFormat("function_%llu", (unsigned long long)index);
     if (name == NULL) {
         store->api->func_delete(handle);
         return NULL;
