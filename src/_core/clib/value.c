@@ -841,6 +841,9 @@ static int callable_to_index(cframe *frame, CTypeObject *type, PyObject *object,
     if (Py_TYPE(object) == library->state->CFunction) {
         return function_to_index(frame, type->item, object, index, place);
     }
+    if (Py_TYPE(object) == library->state->Pointer) {  // a value that stands for no function
+        return data_to_address(frame, type, (CDataObject *)object, index, place);
+    }
     if (!PyCallable_Check(object)) {
         return expected(place, "a callable, a function of the library's or None", object);
     }
