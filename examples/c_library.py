@@ -4,18 +4,20 @@
 Needs cargo (it fetches; no Rust is compiled) and `pip install ziglang`.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 WORK = Path(os.environ.get("ANYWASM_EXAMPLES_CACHE", Path(tempfile.gettempdir()) / "anywasm-examples"))
 
 
-def crate_source(name: str, version: str, work: Path = WORK) -> Path:
+def crate_source(name: str, version: str, work: Path | None = None) -> Path:
     """The folder of a crate's source, fetched once."""
-    package = work / f"{name}-{version}"
+    package = (work or WORK) / f"{name}-{version}"
     source = package / "vendor" / name
     if not source.exists():
         (package / "src").mkdir(parents=True, exist_ok=True)
@@ -27,15 +29,14 @@ def crate_source(name: str, version: str, work: Path = WORK) -> Path:
     return source
 
 
-def build(name: str, sources: list[Path], exports: list[str], flags: list[str], work: Path = WORK) -> Path:
-    """Compile a library to NAME.wasm, once. It exports the functions of these names, and malloc and free."""
-    output = work / f"{name}.wasm"
+def build(name: str, sources: Sequence[Path], flags: Sequence[str] = ()) -> Path:
+    """Compile a library, once. It exports what is not static in it, and malloc and free."""
+    command = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-s"]
+    command += ["-fvisibility=default", "-rdynamic", "-Wl,--export=malloc,--export=free", *flags, *map(str, sources)]
+    output = WORK / f"{name}-{hashlib.sha256(repr(command).encode()).hexdigest()[:16]}.wasm"
     if not output.exists():
-        command = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-s"]
-        command += flags
-        command += [f"-Wl,--export={export}" for export in ["malloc", "free", *exports]]
-        with tempfile.TemporaryDirectory(dir=work) as scratch:
+        with tempfile.TemporaryDirectory(dir=WORK) as scratch:
             made = Path(scratch) / "made.wasm"
-            subprocess.run([*command, *map(str, sources), "-o", str(made)], check=True)
+            subprocess.run([*command, "-o", str(made)], check=True)
             made.replace(output)
     return output
