@@ -31,12 +31,23 @@ def crate_source(name: str, version: str, work: Path | None = None) -> Path:
 
 def build(name: str, sources: Sequence[Path], flags: Sequence[str] = ()) -> Path:
     """Compile a library, once. It exports what is not static in it, and malloc and free."""
-    command = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-s"]
-    command += ["-fvisibility=default", "-rdynamic", "-Wl,--export=malloc,--export=free", *flags, *map(str, sources)]
-    output = WORK / f"{name}-{hashlib.sha256(repr(command).encode()).hexdigest()[:16]}.wasm"
-    if not output.exists():
-        with tempfile.TemporaryDirectory(dir=WORK) as scratch:
-            made = Path(scratch) / "made.wasm"
+    exported = ["-mexec-model=reactor", "-rdynamic", "-Wl,--export=malloc,--export=free"]
+    return compiled(f"{name}.wasm", ["--target=wasm32-wasi", "-s", *exported, *flags], sources)
+
+
+def build_native(name: str, sources: Sequence[Path], flags: Sequence[str] = ()) -> Path:
+    """Compile the same to a shared library of this machine's, for comparison."""
+    return compiled(f"lib{name}.so", ["-shared", "-fPIC", *flags], sources)
+
+
+def compiled(output: str, flags: Sequence[str], sources: Sequence[Path]) -> Path:
+    command = [sys.executable, "-m", "ziglang", "cc", "-O2", "-fvisibility=default", *flags, *map(str, sources)]
+    contents = b"".join(source.read_bytes() for source in sources)
+    folder = WORK / hashlib.sha256(repr(command).encode() + contents).hexdigest()[:16]
+    if not (folder / output).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / output
             subprocess.run([*command, "-o", str(made)], check=True)
-            made.replace(output)
-    return output
+            made.replace(folder / output)
+    return folder / output

@@ -7,9 +7,7 @@ import hashlib
 import importlib
 import shutil
 import sqlite3
-import subprocess
 import sys
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -213,27 +211,10 @@ class Preferences(ctypes.Structure):
 @pytest.fixture(scope="session")
 def native_lz4(load: Any) -> Any:
     """The same sources as machine code."""
-    folder = example("c_library").crate_source("lz4-sys", "1.11.1") / "liblz4" / "lib"
-    made = toolchain.cache_dir() / "native" / "liblz4-1.11.1.so"
-    if not made.exists():
-        made.parent.mkdir(exist_ok=True)
-        sources = [str(folder / f"{name}.c") for name in ("lz4", "lz4hc", "lz4frame", "xxhash")]
-        with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
-            fresh = Path(scratch) / "lz4.so"
-            command = [
-                sys.executable,
-                "-m",
-                "ziglang",
-                "cc",
-                "-O2",
-                "-shared",
-                "-fPIC",
-                "-fvisibility=default",
-                *sources,
-            ]
-            subprocess.run([*command, "-o", str(fresh)], check=True)
-            fresh.replace(made)
-    lib = ctypes.CDLL(str(made))
+    c_library = example("c_library")
+    folder = c_library.crate_source("lz4-sys", "1.11.1") / "liblz4" / "lib"
+    sources = [folder / f"{name}.c" for name in ("lz4", "lz4hc", "lz4frame", "xxhash")]
+    lib = ctypes.CDLL(str(c_library.build_native("lz4", sources)))
     for function in (lib.LZ4F_compressFrame, lib.LZ4F_compressFrameBound):
         function.restype = ctypes.c_size_t
     return lib
