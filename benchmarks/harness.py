@@ -30,6 +30,7 @@ import pyperf
 FOLDER = Path(__file__).parent
 TOPICS = (
     "calls",
+    "clib",
     "host_functions",
     "recursion",
     "exports",
@@ -44,9 +45,10 @@ TOPICS = (
 
 # Systems, in the order of the table's columns. "anywasm" stands for what does not depend on the engine, or chooses it.
 OURS = ("anywasm-wasmtime", "anywasm-wamr")
+CLIB = ("clib-wasmtime", "clib-wamr")
 WASM = (*OURS, "wasmtime-py", "pywasm3", "wasmer")
 NATIVE = ("cffi", "ctypes")
-SYSTEMS = ("python", "anywasm", *WASM, *NATIVE)
+SYSTEMS = ("python", "anywasm", *CLIB, *WASM, *NATIVE)
 
 PROCESSES = 5
 ROUNDS = 15

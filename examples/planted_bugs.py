@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A C library with planted bugs. As machine code they end Python or spoil its data; in a sandbox they are exceptions."""
+"""A C library with planted bugs. As machine code they end Python or spoil its data; in a sandbox they are harmless."""
 
 import ctypes
 import signal
