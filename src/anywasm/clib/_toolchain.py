@@ -163,7 +163,13 @@ def build(
         name = os.path.splitext(os.path.basename(sources[0]))[0]
         library = os.path.join(scratch, f"{name}.wasm")  # traps tell it
         arguments = [*LINK_FLAGS, *compiler.link_flags, *for_linker, *(f"-Wl,--export={name}" for name in exports)]
-        warnings += run(compiler, [*objects, *arguments, "-g", "-o", library]).replace(f"{scratch}{os.sep}", "")
+        try:
+            warnings += run(compiler, [*objects, *arguments, "-g", "-o", library])
+        except BuildError as error:
+            message = str(error)
+            for made, source in zip(objects, sources, strict=True):
+                message = message.replace(made, source)
+            raise BuildError(message) from None
         return Built(read_file(library), tuple(functions), tuple(variables), tuple(dict.fromkeys(headers)), warnings)
 
 
