@@ -81,7 +81,7 @@ FUNCTIONS = {
     "unknown": "int (void)",
     "last": "int (void)",
 }
-VARIABLES = {"counter": "int", "title": "const char *", "matrix": "double [2][3]", "origin": "double [3]"}
+VARIABLES = {"counter": "int", "title": "const char *", "matrix": "double[2][3]", "origin": "double[3]"}
 
 
 @pytest.fixture(scope="module", params=[4, 5], ids=["DWARF 4", "DWARF 5"])
@@ -126,6 +126,17 @@ def test_a_variable_has_its_type(found: Declarations, name: str) -> None:
 def test_nothing_else_is_declared(found: Declarations) -> None:
     assert set(found.functions) == set(FUNCTIONS)
     assert set(found.variables) == set(VARIABLES)
+
+
+def test_a_variable_knows_whether_it_is_const(found: Declarations) -> None:
+    assert [name for name, each in found.variables.items() if each.readonly] == ["title"]
+
+
+def test_a_typedef_of_what_is_const_is_const(declared: Callable[..., Declarations]) -> None:
+    found = declared("typedef const struct { int a; } fixed; fixed one = {1}; int f(fixed *p) { return p->a; }")
+    assert found.const_types == {"fixed"}
+    assert found.variables["one"].readonly
+    assert found.functions["f"].type.name == "int (const fixed *)"
 
 
 def test_parameters_have_their_names(found: Declarations) -> None:
@@ -192,8 +203,8 @@ def test_a_struct_has_its_fields(found: Declarations) -> None:
     fields = found.types["struct node"].fields or ()
     assert [(name, type.name, offset) for name, type, offset, _, _ in fields] == [
         ("next", "struct node *", 0),
-        ("name", "char [16]", 4),
-        ("places", "point [2][3]", 24),
+        ("name", "char[16]", 4),
+        ("places", "point[2][3]", 24),
     ]
 
 
@@ -206,7 +217,7 @@ def test_a_struct_points_at_itself(found: Declarations) -> None:
 def test_the_last_array_may_have_no_length(found: Declarations) -> None:
     assert [(name, type.name) for name, type, *_ in found.types["struct tail"].fields or ()] == [
         ("count", "size_t"),
-        ("values", "double []"),
+        ("values", "double[]"),
     ]
 
 
@@ -263,7 +274,7 @@ def test_a_struct_without_a_name_lends_its_fields(declared: Callable[..., Declar
     assert union[0] is None
     assert [name for name, *_ in union[1].fields or ()] == ["i", "d", None]
     assert named[0] == "named"
-    assert named[1].name == "struct <anonymous at source.c:5>"
+    assert named[1].name == "struct variant.named"
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_struct_is_one_type_under_all_its_names() -> None:
 
 def test_nested_structs_are_named_by_their_field() -> None:
     outer = parse("struct outer { struct { int a; } inner; union { int b; } many[2]; };").types["struct outer"]
-    assert [of.name for _, of, *_ in outer.fields or ()] == ["struct outer.inner", "struct outer.many [2]"]
+    assert [of.name for _, of, *_ in outer.fields or ()] == ["struct outer.inner", "struct outer.many[2]"]
 
 
 def test_an_anonymous_structs_fields_are_the_outer_ones() -> None:
@@ -366,16 +366,16 @@ def test_variables_have_types() -> None:
         'extern const int table[2][3]; int count = 3, *place; char name[] = "abc"; int list[] = {1, 2};'
     ).variables
     assert {name: (of.type.name, of.readonly) for name, of in variables.items()} == {
-        "table": ("int [2][3]", True),
+        "table": ("int[2][3]", True),
         "count": ("int", False),
         "place": ("int *", False),
-        "name": ("char [4]", False),
-        "list": ("int [2]", False),
+        "name": ("char[4]", False),
+        "list": ("int[2]", False),
     }
 
 
 def test_an_array_may_be_declared_without_its_length_first() -> None:
-    assert spelled("extern int a[]; extern int a[4]; extern int a[];", "a") == "int [4]"
+    assert spelled("extern int a[]; extern int a[4]; extern int a[];", "a") == "int[4]"
 
 
 # --- the preprocessor -----------------------------------------------------------------------------------------------
@@ -578,9 +578,9 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, message: str) -> N
     [
         ("int", "int"), ("unsigned", "unsigned int"), ("const char *", "const char *"), ("char const *", "const char *"),
         ("point", "point"), ("point *", "point *"), ("point*", "point *"), ("struct node", "struct node"),
-        ("struct node**", "struct node **"), ("double[4]", "double [4]"), ("double [2][3]", "double [2][3]"),
-        ("int (*)(int, void *)", "int (*)(int, void *)"), ("point *[3]", "point *[3]"), ("int[]", "int []"),
-        ("enum color", "enum color"), ("constant *", "const int *"), ("uint8_t[SIZE]", "uint8_t [12]"),
+        ("struct node**", "struct node **"), ("double[4]", "double[4]"), ("double [2][3]", "double[2][3]"),
+        ("int (*)(int, void *)", "int (*)(int, void *)"), ("point *[3]", "point *[3]"), ("int[]", "int[]"),
+        ("enum color", "enum color"), ("constant *", "const int *"), ("uint8_t[SIZE]", "uint8_t[12]"),
         ("const point *const", "const point *"), ("FILE *", "FILE *"), ("void", "void"), ("long  unsigned int", "unsigned long"),
     ],
 )  # fmt: skip

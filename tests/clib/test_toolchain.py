@@ -91,7 +91,7 @@ def test_the_stack_lies_below_the_data(tmp_path: Path, engine: anywasm.Engine) -
 def test_debug_information_tells_of_all_of_it(built: Built) -> None:
     found = declarations_from_dwarf(built.binary, only_exports={*built.functions, *built.variables})
     assert found.functions["mean"].type.name == "double (const double *, size_t)"
-    assert found.variables["limits"].type.name == "double [2]"
+    assert found.variables["limits"].type.name == "double[2]"
 
 
 def test_the_headers_are_told_without_the_system_s(built: Built, source: Path) -> None:

@@ -2,11 +2,14 @@
 """C libraries in a sandbox, with C declarations: cffi for WebAssembly."""
 
 from .._core import Array, CFunction, CType, LibraryError, Pointer, Struct, Value
+from ._compile import compile
 from ._declarations import DeclarationError, Declarations, Declared
 from ._library import Library, load
+from ._toolchain import BuildError
 
 __all__ = [
     "Array",
+    "BuildError",
     "CFunction",
     "CType",
     "DeclarationError",
@@ -17,5 +20,6 @@ __all__ = [
     "Pointer",
     "Struct",
     "Value",
+    "compile",
     "load",
 ]

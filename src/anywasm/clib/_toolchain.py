@@ -8,10 +8,6 @@ whose symbols tell what it defines; the linker is told to export that.
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass, field
 
 from anywasm._core import WasmError
@@ -84,6 +80,9 @@ def find_compiler() -> Compiler:
 
     Raises BuildError if there is none.
     """
+    import shlex
+    import shutil
+
     for command, link_flags in candidates():
         program = shutil.which(command[0])
         if program is None:
@@ -97,6 +96,9 @@ def find_compiler() -> Compiler:
 
 def candidates() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Commands, and flags for linking, the best first. Whoever is named has to be there."""
+    import shlex
+    import shutil
+
     # wasm-ld of old puts the stack above the data, which it then overwrites silently; zig's does not know the flag.
     stack_first = ("-Wl,--stack-first",)
     if named := shlex.split(os.environ.get("ANYWASM_CC", "")):
@@ -137,6 +139,8 @@ def build(
 
     Raises BuildError with what the compiler says.
     """
+    import tempfile
+
     compiler = compiler or find_compiler()
     flags = [*DEFAULT_FLAGS, *flags]
     for_compiler = [flag for flag in flags if not flag.startswith(FOR_LINKER_ALONE)]
@@ -163,12 +167,20 @@ def build(
         name = os.path.splitext(os.path.basename(sources[0]))[0]
         library = os.path.join(scratch, f"{name}.wasm")  # traps tell it
         arguments = [*LINK_FLAGS, *compiler.link_flags, *for_linker, *(f"-Wl,--export={name}" for name in exports)]
-        warnings += run(compiler, [*objects, *arguments, "-g", "-o", library]).replace(f"{scratch}{os.sep}", "")
+        try:
+            warnings += run(compiler, [*objects, *arguments, "-g", "-o", library])
+        except BuildError as error:
+            message = str(error)
+            for made, source in zip(objects, sources, strict=True):
+                message = message.replace(made, source)
+            raise BuildError(message) from None
         return Built(read_file(library), tuple(functions), tuple(variables), tuple(dict.fromkeys(headers)), warnings)
 
 
 def run(compiler: Compiler, arguments: Sequence[str]) -> str:
     """Run the compiler; what it has written."""
+    import subprocess
+
     try:
         done = subprocess.run(
             [*compiler.command, *arguments],
