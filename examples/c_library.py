@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the examples come by a C library: its source out of a Rust crate that carries it, compiled by PyPI's ziglang.
-
-Needs cargo (it fetches; no Rust is compiled) and `pip install ziglang`.
-"""
+"""How the examples come by a C library: its source out of a Rust crate that carries it, fetched by cargo."""
 
 import hashlib
 import os
@@ -29,25 +26,25 @@ def crate_source(name: str, version: str, work: Path | None = None) -> Path:
     return source
 
 
-def build(name: str, sources: Sequence[Path], flags: Sequence[str] = ()) -> Path:
-    """Compile a library, once. It exports what is not static in it, and malloc and free."""
-    exported = ["-mexec-model=reactor", "-rdynamic", "-Wl,--export=malloc,--export=free"]
-    return compiled(f"{name}.wasm", ["--target=wasm32-wasi", "-s", *exported, *flags], sources)
-
-
-def build_native(name: str, sources: Sequence[Path], flags: Sequence[str] = ()) -> Path:
-    """Compile the same to a shared library of this machine's, for comparison."""
-    return compiled(f"lib{name}.so", ["-shared", "-fPIC", *flags], sources)
-
-
-def compiled(output: str, flags: Sequence[str], sources: Sequence[Path]) -> Path:
-    command = [sys.executable, "-m", "ziglang", "cc", "-O2", "-fvisibility=default", *flags, *map(str, sources)]
+def build_native(name: str, sources: Sequence[Path]) -> Path:
+    """Compile a library for this machine, for comparison: a shared library, made once by PyPI's ziglang."""
+    command = [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-O2",
+        "-fvisibility=default",
+        "-shared",
+        "-fPIC",
+        *map(str, sources),
+    ]
     contents = b"".join(source.read_bytes() for source in sources)
-    folder = WORK / hashlib.sha256(repr(command).encode() + contents).hexdigest()[:16]
-    if not (folder / output).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / output
+    output = WORK / f"{name}-{hashlib.sha256(repr(command).encode() + contents).hexdigest()[:16]}.so"
+    if not output.exists():
+        WORK.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=WORK) as scratch:
+            made = Path(scratch) / "made.so"
             subprocess.run([*command, "-o", str(made)], check=True)
-            made.replace(folder / output)
-    return folder / output
+            made.replace(output)
+    return output

@@ -10,8 +10,8 @@ CHUNK = 1 << 16
 
 def load() -> clib.Library:
     folder = c_library.crate_source("lz4-sys", "1.11.1") / "liblz4" / "lib"
-    module = c_library.build("lz4", [folder / f"{name}.c" for name in ("lz4", "lz4hc", "lz4frame", "xxhash")])
-    return clib.load(module, folder / "lz4frame.h")
+    sources = [folder / f"{name}.c" for name in ("lz4", "lz4hc", "lz4frame", "xxhash")]
+    return clib.compile(sources, folder / "lz4frame.h")
 
 
 class Error(Exception):

@@ -15,21 +15,6 @@ import anywasm
 from anywasm import clib
 
 SOURCE = Path(__file__).with_suffix(".c")
-DECLARATIONS = """
-    typedef struct session session;
-    typedef struct node { struct node *next; } node;
-    void pad(char *text, size_t width);
-    void count_in(int *variable);
-    void count(void);
-    session *session_open(void);
-    int session_greet(session *self);
-    void session_close(session *self);
-    int *ranks(int count);
-    int days_of(int month);
-    int wait_until_ready(void);
-    int length(const node *list);
-"""
-
 
 # Each bug: with the library as clib has it, and as ctypes has it.
 
@@ -121,9 +106,7 @@ def sandboxed(name: str, lib: clib.Library) -> str:
 
 
 def main() -> None:
-    module = c_library.build("planted_bugs", [SOURCE])
-    library = c_library.build_native("planted_bugs", [SOURCE])
-    lib = clib.load(module, DECLARATIONS, timeout=0.5)
+    lib, library = clib.compile(SOURCE, timeout=0.5), c_library.build_native("planted_bugs", [SOURCE])
     for name in BUGS:
         print(f"{name}\n    natively: {natively(name, library)}\n    in clib:  {sandboxed(name, lib)}")
     try:

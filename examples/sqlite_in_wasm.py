@@ -14,7 +14,7 @@ FLAGS = ["-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_OMIT
 
 def load() -> clib.Library:
     folder = c_library.crate_source("libsqlite3-sys", "0.40.0") / "sqlite3"
-    return clib.load(c_library.build("sqlite", [folder / "sqlite3.c"], FLAGS), folder / "sqlite3.h")
+    return clib.compile(folder / "sqlite3.c", folder / "sqlite3.h", flags=FLAGS)
 
 
 class Connection:

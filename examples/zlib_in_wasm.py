@@ -16,7 +16,7 @@ CHUNK = 1 << 16
 
 def load() -> clib.Library:
     folder = c_library.crate_source("libz-sys", "1.1.31") / "src" / "zlib"
-    return clib.load(c_library.build("zlib", [folder / f"{name}.c" for name in SOURCES]), folder / "zlib.h")
+    return clib.compile([folder / f"{name}.c" for name in SOURCES], folder / "zlib.h")
 
 
 class Error(Exception):

@@ -48,6 +48,8 @@ def load(engine: anywasm.Engine, request: pytest.FixtureRequest) -> Any:
         if name not in loaded:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("ANYWASM_ENGINE", engine.name)
+                patch.setenv("ANYWASM_CACHE_DIR", str(toolchain.clib_cache()))
+                patch.chdir(toolchain.cache_dir() / "examples")
                 loaded[name] = example(name).load()
         return loaded[name]
 
