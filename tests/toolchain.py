@@ -39,7 +39,7 @@ def cache_dir() -> Path:
 
 @lru_cache(maxsize=None)
 def clib_cache() -> Path:
-    """What clib.compile makes of large sources, for tests that set ANYWASM_CACHE_DIR to it: another once clib changes."""
+    """What clib.compile makes of large sources, for ANYWASM_CACHE_DIR: another folder once clib changes."""
     sources = sorted(Path(anywasm.__file__).parent.joinpath("clib").glob("*.py"))
     digest = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     folder = cache_dir() / "clib" / digest

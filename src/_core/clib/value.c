@@ -698,6 +698,11 @@ static int data_to_address(cframe *frame, CTypeObject *type, CDataObject *data, 
 
 static int immutable(const cplace *place, const CTypeObject *type, PyObject *object)
 {
+    if (PyDict_Check(object)) {
+        place_raise(place, PyExc_TypeError, "the library may change what it gets here (it is not declared const), and a dict goes "
+                                            "there as a copy: pass a list of it, or memory of the library's: Library.new()");
+        return -1;
+    }
     bool bytes = PyUnicode_Check(object) || PyBytes_Check(object);
     const char *instead = bytes && is_byte(type->item) ? "pass a bytearray, or memory of the library's: Library.string()"
                           : bytes                      ? "pass a bytearray"
