@@ -23,3 +23,7 @@ __all__ = [
     "compile",
     "load",
 ]
+
+for _public in (BuildError, DeclarationError):
+    _public.__module__ = __name__  # tracebacks name what users import
+del _public
