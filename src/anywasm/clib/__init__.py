@@ -5,6 +5,7 @@ from .._core import Array, CFunction, CType, LibraryError, Pointer, Struct, Valu
 from ._compile import compile
 from ._declarations import DeclarationError, Declarations, Declared
 from ._library import Library, load
+from ._module import module
 from ._toolchain import BuildError
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Value",
     "compile",
     "load",
+    "module",
 ]
