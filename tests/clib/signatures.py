@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random C functions that tell whether their arguments arrived, for WebAssembly and for this machine alike.
 
-A function mixes each of its arguments, field by field, into a number, the digest, and builds its result out of that. So
-what a call returns, and last_digest(), are the same wherever the function runs, if arguments and results are passed as C
-passes them. Nothing depends on the size of long or of pointers: values of such types fit into 32 bits.
+A function mixes each argument, field by field, into a number, the digest, and builds its result out of that. So what a
+call returns, and last_digest(), are the same wherever the function runs, if arguments and results are passed as C has
+it. Nothing depends on the size of long or of pointers: values of such types fit into 32 bits.
 """
 
 import random

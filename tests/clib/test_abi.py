@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import signatures
-from anywasm import clib
 from signatures import Field, Function, Integer, Items, Record, Text, Value, Void
+
+from anywasm import clib
 
 cffi = pytest.importorskip("cffi")
 

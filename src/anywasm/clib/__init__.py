@@ -5,6 +5,7 @@ from .._core import Array, CFunction, CType, LibraryError, Pointer, Struct, Valu
 from ._compile import compile
 from ._declarations import DeclarationError, Declarations, Declared
 from ._library import Library, load
+from ._module import module
 from ._toolchain import BuildError
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Value",
     "compile",
     "load",
+    "module",
 ]
 
 for _public in (BuildError, DeclarationError):

@@ -142,8 +142,8 @@ def embedded(module_or_binary: Module | bytes) -> tuple[str, dict[str, Any]] | N
     try:
         content = json.loads(found[-1])
         version, text, options = content["version"], content["declarations"], content["options"]
-        kept = {name: check(options[name]) for name, check in OPTIONS.items() if name in options}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        kept = {name: OPTIONS[name](value) for name, value in options.items() if name in OPTIONS}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DeclarationError(f"the module's section {SECTION} is damaged: {error}") from None
     if version != VERSION or not isinstance(text, str):
         raise DeclarationError(f"the module's section {SECTION} is of version {version!r}, not {VERSION}")
