@@ -15,7 +15,7 @@ import toolchain
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.txt"))
-NEED_A_COMPILER = {"lz4_in_wasm", "planted_bugs", "sqlite_in_wasm", "zlib_in_wasm"}
+NEED_A_COMPILER = {"clib", "lz4_in_wasm", "planted_bugs", "sqlite_in_wasm", "zlib_in_wasm"}
 
 
 @pytest.mark.parametrize("name", NAMES)
