@@ -161,6 +161,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         build([str(tmp_path / "none.c")])
 
 
+def test_what_is_no_c_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"lib\.wasm: the C compiler makes no object file of it"):
+        build([write(tmp_path, "", "lib.wasm")])
+
+
 def test_nothing_to_export_is_told(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export"):
         build([write(tmp_path, "static int f(void) { return 1; }")])

@@ -153,6 +153,8 @@ def build(
             dependencies = os.path.join(scratch, f"{number}.d")
             arguments = [*for_compiler, *includes, "-MMD", "-MF", dependencies, "-c", source, "-o", made]
             warnings += run(compiler, arguments)
+            if not os.path.exists(made):  # as with a library: that would be the linker's
+                raise BuildError(f"{source}: the C compiler makes no object file of it: it is no C")
             headers += [path for path in read_dependencies(dependencies) if path != source]
             symbols.add(read_file(made))
             objects.append(made)
