@@ -133,10 +133,16 @@ def test_a_name_of_a_file_is_no_c() -> None:
         clib.compile("stats.c")
 
 
-@pytest.mark.parametrize("arguments", [{"flags": "-O3"}, {"include_dirs": "include"}])
+@pytest.mark.parametrize("arguments", [{"flags": "-O3"}, {"include_dirs": "include"}, {"flags": [3]}])
 def test_one_str_is_no_sequence(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="expected a sequence of str"):
         clib.compile(TWICE, **arguments)
+
+
+@pytest.mark.parametrize("source", [5, None, b"int f;", [5]], ids=repr)
+def test_what_is_neither_c_nor_a_path_is_told(source: Any) -> None:
+    with pytest.raises(TypeError, match="expected C as str, or the paths of files, got"):
+        clib.compile(source)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -161,6 +161,10 @@ def test_a_function_with_a_variable_number_of_arguments_is_variadic(found: Decla
     assert [name for name, each in found.functions.items() if each.type.variadic] == ["print"]
 
 
+def test_what_starts_a_library_is_not_declared(binary: bytes) -> None:
+    assert {*declarations_from_dwarf(binary, only_exports={"last", "_initialize", "memory"}).functions} == {"last"}
+
+
 def test_all_is_declared_if_no_names_are_given(binary: bytes) -> None:
     found = declarations_from_dwarf(binary)
     assert {*FUNCTIONS} < {*found.functions}

@@ -2,7 +2,10 @@
 # ruff: noqa: E501  # a row of a table is a line: the declarations, and the whole message
 """What C declarations become, and what is said about those that cannot be read."""
 
+import contextlib
 import enum
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -213,12 +216,25 @@ def test_alignments_of_ones_own_are_seen(text: str, size: int, align: int) -> No
     assert (of.size, of.align) == (size, align)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_structs_are_laid_out_as_the_compiler_does(seed: int, compile_c: Callable[..., Path]) -> None:
+LAYOUTS = [
+    (1, 4, ["-mexec-model=reactor"]),
+    (2, 4, ["-mexec-model=reactor"]),
+    (3, 8, ["--target=wasm64-freestanding", "-nostdlib", "-Wl,--no-entry"]),
+]
+
+
+@pytest.mark.parametrize(("seed", "pointer_size", "flags"), LAYOUTS, ids=["wasm32-1", "wasm32-2", "wasm64"])
+def test_structs_are_laid_out_as_the_compiler_does(
+    seed: int, pointer_size: int, flags: list[str], compile_c: Callable[..., Path]
+) -> None:
+    here = [info for info in anywasm.engines() if info.available]
+    names = [info.name for info in here if pointer_size == 4 or "memory64" in info.capabilities]
+    if not names:
+        pytest.skip("no engine here has 64-bit memories")
     made = layouts.records(300, seed)
-    types = parse(layouts.declarations(made)).types
+    types = parse(layouts.declarations(made), pointer_size=pointer_size).types
     wrong = []
-    exports = anywasm.load(compile_c(layouts.probe(made), "-mexec-model=reactor", "-w")).exports
+    exports = anywasm.load(compile_c(layouts.probe(made), *flags, "-w"), engine=names[0]).exports
     memory, place = exports.memory, exports.place()
     table = memory.read(exports.numbers(), 4 * sum(2 + len(record.names) for record in made))
     numbers = iter(int.from_bytes(table[at : at + 4], "little") for at in range(0, len(table), 4))
@@ -568,6 +584,42 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, message: str) -> N
     with pytest.raises(DeclarationError) as raised:
         parse(text, file="x.h")
     assert str(raised.value) == message
+
+
+def test_whatever_is_wrong_is_told_with_a_line() -> None:
+    """Texts in which a few tokens were removed, exchanged or added."""
+    generator = random.Random(5)
+    words = [*"(){}[];,*:=?-#", "int", "struct", "typedef", "const", "#if", "#define", "\n", "3", "x", "...", "'", '"', "/*",
+             "__attribute__((packed))", "_Alignas(8)", "enum", "sizeof", "void", "[[", "asm", "_Pragma", "é"]  # fmt: skip
+    for _ in range(300):
+        tokens = re.findall(r"\w+|\s+|.", MIXTURE)
+        for _ in range(generator.randint(1, 4)):
+            place = generator.randrange(len(tokens))
+            end = place + generator.choice([0, 1, 3])
+            tokens[place:end] = generator.sample(words, generator.choice([0, 1, 1]))
+        with contextlib.suppress(DeclarationError):
+            parse("".join(tokens))
+            continue
+        with pytest.raises(DeclarationError, match=r"^(<declarations>|<type>):\d+: "):
+            parse("".join(tokens))
+
+
+MIXTURE = """
+#include <stdio.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+#define X (A | 0x10)
+#pragma pack(push, 1)
+typedef int (*callback)(const char *text, ...);
+#pragma pack(pop)
+struct __attribute__((packed, aligned(8))) a { char x; int y : 3; int : 0; union { float f; long long g[2]; }; };
+enum e { A = 1 << 3, B = sizeof(struct a), C = 'x' };
+static inline int square(int x) { return x * x; }
+int table[X] = {1, 2}; extern const double limits[];
+_Static_assert(sizeof(int) == 4, "int");
+int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(2)));
+"""
 
 
 # --- typeof -------------------------------------------------------------------------------------------------------------

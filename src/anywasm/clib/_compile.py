@@ -47,8 +47,8 @@ def compile(
     be expressed; and what load() raises.
     """
     for name, value in (("flags", flags), ("include_dirs", include_dirs)):
-        if isinstance(value, (str, bytes)):
-            raise TypeError(f"compile(): {name}: expected a sequence of str, got the {type(value).__name__} {value!r}")
+        if isinstance(value, (str, bytes)) or not all(isinstance(each, (str, os.PathLike)) for each in value):
+            raise TypeError(f"compile(): {name}: expected a sequence of str, got {value!r}")
     folders = [os.fspath(folder) for folder in include_dirs]
     return load(compiled(source, [*flags], folders, describe=declarations is None), declarations, **options)
 
@@ -68,7 +68,10 @@ def compiled(source: object, flags: list[str], include_dirs: list[str], *, descr
                 return through_cache([path], [TEXT], flags, include_dirs, describe)
             except BuildError as error:
                 raise BuildError(str(error).replace(path, TEXT)) from None
-    paths = [os.fspath(path) for path in ([source] if isinstance(source, os.PathLike) else source)]  # type: ignore[attr-defined]
+    try:
+        paths = [os.fspath(path) for path in ([source] if isinstance(source, os.PathLike) else source)]  # type: ignore[attr-defined]
+    except TypeError:
+        raise TypeError(f"compile(): expected C as str, or the paths of files, got {type(source).__name__}") from None
     return through_cache(paths, paths, flags, include_dirs, describe)
 
 

@@ -39,6 +39,9 @@ KINDS: dict[int, ScalarKind] = {BOOLEAN: "bool", COMPLEX_FLOAT: "complex", FLOAT
 INTEGERS = (SIGNED, SIGNED_CHAR, UNSIGNED, UNSIGNED_CHAR, UTF)
 COMPLEX_NAMES = {8: "float _Complex", 16: "double _Complex", 32: "long double _Complex"}
 
+# What the C library's start-up code exports.
+STARTERS = {"_initialize", "_start", "__wasm_call_ctors"}
+
 NOTHING_THERE = "the module has no debug information: give declarations, or compile it with -g"
 
 
@@ -84,7 +87,7 @@ class Reader:
 
     def __init__(self, dwarf: Any, wanted: AbstractSet[str] | None) -> None:
         self.dwarf = dwarf
-        self.missing = set(wanted) if wanted is not None else None
+        self.missing = set(wanted) - STARTERS if wanted is not None else None
         self.declarations = Declarations()
         self.types: dict[int, CType] = {}  # by the DIE's offset
         self.shared: dict[tuple[object, ...], CType] = {}  # structs, unions and enums, by what makes them the same

@@ -80,17 +80,22 @@ def preprocess(
         def on_error(self, file: str, line: int, message: str) -> None:
             condition = re.match(r"Could not evaluate expression.*\(passed to evaluator: '(.*)'\)", message, re.DOTALL)
             story = f"the condition cannot be read: {condition[1]}" if condition else message[:1].lower() + message[1:]
-            raise DeclarationError(f"{file}:{line}: {story.strip()}")
+            where = f"{file}:{line}" if line else self.place()  # pcpp does not always know
+            raise DeclarationError(f"{where}: {story.strip()}")
+
+        def place(self) -> str:
+            return f"{self.lastdirective.source}:{self.lastdirective.lineno}"
 
         def on_file_open(self, _system: bool, path: str) -> Any:
             return open(path, encoding="utf-8-sig", errors="replace")  # comments in Latin-1 are common
 
         def on_include_not_found(self, malformed: bool, system: bool, _folder: str, name: str) -> None:
-            where = f"{self.lastdirective.source}:{self.lastdirective.lineno}"
             if malformed:
-                raise DeclarationError(f'{where}: #include is followed by "name" or <name>')
+                raise DeclarationError(f'{self.place()}: #include is followed by "name" or <name>')
             if not system:
-                raise DeclarationError(f'{where}: "{name}" is not found; name the folder that has it in include_dirs')
+                raise DeclarationError(
+                    f'{self.place()}: "{name}" is not found; name the folder that has it in include_dirs'
+                )
             if name not in missing:
                 missing.append(name)
             raise pcpp.OutputDirective(pcpp.Action.IgnoreAndRemove)
@@ -121,19 +126,17 @@ def preprocess(
         preprocessor.parse(text, file)
         tokens = _tokens(preprocessor)
     except RecursionError as error:
-        where = f"{preprocessor.lastdirective.source}:{preprocessor.lastdirective.lineno}"
-        raise DeclarationError(f"{where}: the headers include each other without end") from error
+        raise DeclarationError(f"{preprocessor.place()}: the headers include each other without end") from error
     except (
         AssertionError,
         AttributeError,
         IndexError,
         KeyError,
         TypeError,
+        ValueError,
     ) as error:  # pcpp meets something unforeseen
-        directive = preprocessor.lastdirective
-        raise DeclarationError(
-            f"{directive.source}:{directive.lineno}: the line with #{directive.value} is not complete"
-        ) from error
+        name = preprocessor.lastdirective.value
+        raise DeclarationError(f"{preprocessor.place()}: the line with #{name} is not complete") from error
     macros = {
         name: _expanded(preprocessor, macro)
         for name, macro in preprocessor.macros.items()

@@ -35,7 +35,7 @@ FOR_LINKER = ("-l", "-L", "-Wl,", "-m", "-nostdlib", "-flto")
 FOR_LINKER_ALONE = ("-l", "-L", "-Wl,")
 
 # Where Linux distributions put wasi-libc, for their clang.
-SYSROOTS = ("/usr/share/wasi-sysroot", "/usr/wasm32-wasi", "/opt/wasi-libc")
+SYSROOTS = ("/usr/share/wasi-sysroot", "/usr/wasm32-wasi", "/usr")
 
 NO_COMPILER = (
     "no C compiler for WebAssembly is here: pip install anywasm[clib] brings one (ziglang); "
@@ -110,7 +110,7 @@ def candidates() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         yield (zig, "cc"), ()
     if clang := shutil.which("clang"):
         for sysroot in SYSROOTS:
-            if os.path.isdir(sysroot):
+            if os.path.isdir(os.path.join(sysroot, "lib", "wasm32-wasi")):
                 yield (clang, f"--sysroot={sysroot}"), stack_first
 
 
@@ -153,6 +153,8 @@ def build(
             dependencies = os.path.join(scratch, f"{number}.d")
             arguments = [*for_compiler, *includes, "-MMD", "-MF", dependencies, "-c", source, "-o", made]
             warnings += run(compiler, arguments)
+            if not os.path.exists(made):  # as with a library: that would be the linker's
+                raise BuildError(f"{source}: the C compiler makes no object file of it: it is no C")
             headers += [path for path in read_dependencies(dependencies) if path != source]
             symbols.add(read_file(made))
             objects.append(made)
@@ -216,6 +218,12 @@ def read_dependencies(path: str) -> list[str]:
 SYMBOL_TABLE = 8  # of the parts of the section "linking"
 FUNCTION, DATA, SECTION = 0, 1, 3
 LOCAL, HIDDEN, UNDEFINED, EXPLICIT_NAME = 0x2, 0x4, 0x10, 0x40
+MAINS = (
+    "main",
+    "__main_void",
+    "__main_argc_argv",
+    "__original_main",
+)  # of a program, which may lie in a library's file
 
 
 @dataclass(slots=True)
@@ -256,7 +264,7 @@ class Symbols:
             reader.unsigned()  # its index
             if not flags & UNDEFINED or flags & EXPLICIT_NAME:
                 name = reader.name()
-        if name is not None and not flags & (LOCAL | HIDDEN | UNDEFINED):
+        if name is not None and name not in MAINS and not flags & (LOCAL | HIDDEN | UNDEFINED):
             if kind == DATA:
                 self.variables.append(name)
             elif kind == FUNCTION:
