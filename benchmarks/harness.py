@@ -351,8 +351,9 @@ def main(*default: str) -> None:
 
     if arguments.publish and arguments.case:
         raise SystemExit("--publish needs all cases")
-    suite = measured(choose(arguments.case), arguments.systems)
-    if arguments.wasmer:
+    cases = choose(arguments.case)
+    suite = measured(cases, arguments.systems)
+    if arguments.wasmer and any("wasmer" in case.systems for case in cases):
         for benchmark in wasmer_column(arguments.wasmer, arguments.case):
             suite.add_benchmark(benchmark)
     if arguments.json:
