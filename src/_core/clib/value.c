@@ -218,10 +218,10 @@ static double quad_to_double(const uint8_t *bytes)
         value = (fraction | low) != 0 ? (double)NAN : (double)INFINITY;
     }
     else {
-        // 54 bits, of which the last also stands for all below, so that the conversion to 53 rounds as it should.
+        // 55 bits, of which the last also stands for all below, so that the conversion to 53 rounds as it should.
         uint64_t significand = (exponent != 0 ? UINT64_C(1) << 60 : 0) | fraction << 12 | low >> 52;
-        bool rest = (significand & 0x7F) != 0 || (low & ((UINT64_C(1) << 52) - 1)) != 0;
-        value = ldexp((double)(significand >> 7 | rest), (exponent != 0 ? exponent : 1) - 16383 - 53);
+        bool rest = (significand & 0x3F) != 0 || (low & ((UINT64_C(1) << 52) - 1)) != 0;
+        value = ldexp((double)(significand >> 6 | rest), (exponent != 0 ? exponent : 1) - 16383 - 54);
     }
     return negative ? -value : value;
 }

@@ -385,6 +385,8 @@ class Library:
         Raises TypeError for a struct that a function returned: it is Python's own, and has no address in the library.
         """
         if isinstance(what, str):
+            if what not in self._declarations.variables:
+                raise AttributeError(f"the library declares no variable {what!r}", name=what, obj=self)
             variable = self._declarations.variables[what].type
             return self._core.cast(self._pointer_to(variable), self._address(what))  # type: ignore[return-value]
         if what.address is None:
