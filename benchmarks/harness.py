@@ -30,6 +30,7 @@ import pyperf
 FOLDER = Path(__file__).parent
 TOPICS = (
     "calls",
+    "clib",
     "host_functions",
     "recursion",
     "exports",
@@ -44,9 +45,10 @@ TOPICS = (
 
 # Systems, in the order of the table's columns. "anywasm" stands for what does not depend on the engine, or chooses it.
 OURS = ("anywasm-wasmtime", "anywasm-wamr")
+CLIB = ("clib-wasmtime", "clib-wamr")
 WASM = (*OURS, "wasmtime-py", "pywasm3", "wasmer")
 NATIVE = ("cffi", "ctypes")
-SYSTEMS = ("python", "anywasm", *WASM, *NATIVE)
+SYSTEMS = ("python", "anywasm", *CLIB, *WASM, *NATIVE)
 
 PROCESSES = 5
 ROUNDS = 15
@@ -349,8 +351,9 @@ def main(*default: str) -> None:
 
     if arguments.publish and arguments.case:
         raise SystemExit("--publish needs all cases")
-    suite = measured(choose(arguments.case), arguments.systems)
-    if arguments.wasmer:
+    cases = choose(arguments.case)
+    suite = measured(cases, arguments.systems)
+    if arguments.wasmer and any("wasmer" in case.systems for case in cases):
         for benchmark in wasmer_column(arguments.wasmer, arguments.case):
             suite.add_benchmark(benchmark)
     if arguments.json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness
-from harness import FOLDER, OURS, SYSTEMS, Bar, Case
+from harness import CLIB, FOLDER, OURS, SYSTEMS, Bar, Case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,8 @@ COLOURS = {
     "anywasm": "#d12e9e",
     "anywasm-wasmtime": "#cc0000",
     "anywasm-wamr": "#f57900",
+    "clib-wasmtime": "#c4a000",
+    "clib-wamr": "#8f5902",
     "wasmtime-py": "#75507b",
     "pywasm3": "#4e9a06",
     "wasmer": "#888a85",
@@ -233,7 +235,9 @@ def plot(suite: pyperf.BenchmarkSuite, topic: str, cases: list[Case], file: Path
             used.setdefault(system, []).append((1.0 if ratio is None else ratio, row))
     for system in [name for name in SYSTEMS if name in used]:
         x, y = zip(*used[system], strict=True)
-        style: dict[str, Any] = {"marker": "D", "s": 36} if system in (*OURS, "anywasm") else {"marker": "o", "s": 22}
+        style: dict[str, Any] = (
+            {"marker": "D", "s": 36} if system in (*OURS, *CLIB, "anywasm") else {"marker": "o", "s": 22}
+        )
         axes.scatter(x, y, label=system, color=COLOURS[system], zorder=3, **style)
     axes.set_xscale("log")
     axes.set_yticks(range(len(cases)), [case.name for case in cases])

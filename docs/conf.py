@@ -22,7 +22,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "en
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing"]
-exclude_patterns = ["_build", "benchmarks"]  # what benchmarks.md includes
+exclude_patterns = ["_build", "benchmarks", "bindings"]  # what benchmarks.md and bindings.md include
 intersphinx_mapping: dict[str, tuple[str, None]] = {}
 
 html_theme = "furo"

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the examples come by a C library: its source out of a Rust crate that carries it, compiled by PyPI's ziglang.
+"""How the examples come by a C library: its source out of a Rust crate that carries it, fetched by cargo."""
 
-Needs cargo (it fetches; no Rust is compiled) and `pip install ziglang`.
-"""
-
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 WORK = Path(os.environ.get("ANYWASM_EXAMPLES_CACHE", Path(tempfile.gettempdir()) / "anywasm-examples"))
 
 
-def crate_source(name: str, version: str, work: Path = WORK) -> Path:
+def crate_source(name: str, version: str, work: Path | None = None) -> Path:
     """The folder of a crate's source, fetched once."""
-    package = work / f"{name}-{version}"
+    package = (work or WORK) / f"{name}-{version}"
     source = package / "vendor" / name
     if not source.exists():
         (package / "src").mkdir(parents=True, exist_ok=True)
@@ -27,15 +26,25 @@ def crate_source(name: str, version: str, work: Path = WORK) -> Path:
     return source
 
 
-def build(name: str, sources: list[Path], exports: list[str], flags: list[str], work: Path = WORK) -> Path:
-    """Compile a library to NAME.wasm, once. It exports the functions of these names, and malloc and free."""
-    output = work / f"{name}.wasm"
+def build_native(name: str, sources: Sequence[Path]) -> Path:
+    """Compile a library for this machine, for comparison: a shared library, made once by PyPI's ziglang."""
+    command = [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-O2",
+        "-fvisibility=default",
+        "-shared",
+        "-fPIC",
+        *map(str, sources),
+    ]
+    contents = b"".join(source.read_bytes() for source in sources)
+    output = WORK / f"{name}-{hashlib.sha256(repr(command).encode() + contents).hexdigest()[:16]}.so"
     if not output.exists():
-        command = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-s"]
-        command += flags
-        command += [f"-Wl,--export={export}" for export in ["malloc", "free", *exports]]
-        with tempfile.TemporaryDirectory(dir=work) as scratch:
-            made = Path(scratch) / "made.wasm"
-            subprocess.run([*command, *map(str, sources), "-o", str(made)], check=True)
+        WORK.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=WORK) as scratch:
+            made = Path(scratch) / "made.so"
+            subprocess.run([*command, "-o", str(made)], check=True)
             made.replace(output)
     return output

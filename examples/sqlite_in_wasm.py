@@ -1,109 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLite, the C library, compiled to WebAssembly: a database whose code cannot touch anything but its own memory."""
+"""SQLite, the C library, in a sandbox: its header tells how to call it, its answers are those of Python's sqlite3."""
 
-from pathlib import Path
+import sqlite3
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import c_library
 
-import anywasm
+from anywasm import clib
 
-CRATE = ("libsqlite3-sys", "0.40.0")
-FUNCTIONS = [
-    "sqlite3_open",
-    "sqlite3_close",
-    "sqlite3_errmsg",
-    "sqlite3_prepare_v2",
-    "sqlite3_step",
-    "sqlite3_finalize",
-    "sqlite3_column_count",
-    "sqlite3_column_type",
-    "sqlite3_column_int64",
-    "sqlite3_column_double",
-    "sqlite3_column_text",
-    "sqlite3_column_blob",
-    "sqlite3_column_bytes",
-    "sqlite3_libversion",
-]
 FLAGS = ["-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_OMIT_WAL"]
-ROW, DONE = 100, 101  # sqlite3_step's answers
-INTEGER, FLOAT, TEXT, BLOB = 1, 2, 3, 4  # sqlite3_column_type's
 
 
-def build(work: Path = c_library.WORK) -> Path:
-    source = c_library.crate_source(*CRATE, work) / "sqlite3" / "sqlite3.c"
-    return c_library.build("sqlite", [source], FUNCTIONS, FLAGS, work)
-
-
-class Error(Exception):
-    """What SQLite has to complain about."""
+def load() -> clib.Library:
+    folder = c_library.crate_source("libsqlite3-sys", "0.40.0") / "sqlite3"
+    return clib.compile(folder / "sqlite3.c", folder / "sqlite3.h", flags=FLAGS)
 
 
 class Connection:
-    """A database in the guest's memory."""
+    """A database in the library's memory."""
 
-    def __init__(self, source: anywasm.Module | Path) -> None:
-        self.sqlite = anywasm.load(source).exports
-        self.memory = self.sqlite.memory
-        name, place = self.string(":memory:"), self.sqlite.malloc(4)
-        if self.sqlite.sqlite3_open(name, place) != 0:
-            raise Error("cannot open a database")
-        self.handle = self.pointer(place)
+    def __init__(self, lib: clib.Library) -> None:
+        self.lib, self.functions = lib, []
+        self.copy = lib.cast("sqlite3_destructor_type", -1)  # SQLITE_TRANSIENT: SQLite is to copy what it gets
+        place: list[Any] = [None]  # a list of one is what C calls a pointer to it
+        lib.sqlite3_open(":memory:", place)
+        self.db = place[0]
 
-    def string(self, text: str) -> int:
-        data = text.encode() + b"\0"
-        address = self.sqlite.malloc(len(data))
-        self.memory.write(address, data)
-        return address
-
-    def pointer(self, address: int) -> int:
-        return int.from_bytes(self.memory.read(address, 4), "little")
-
-    def execute(self, text: str) -> list[tuple[Any, ...]]:
-        """The rows that one statement answers."""
-        sqlite, statement_place, source = self.sqlite, self.sqlite.malloc(4), self.string(text)
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows that one statement answers, its parameters bound."""
+        lib, place, rows = self.lib, [None], []
+        self.check(lib.sqlite3_prepare_v2(self.db, sql, -1, place, None))
         try:
-            self.check(sqlite.sqlite3_prepare_v2(self.handle, source, -1, statement_place, 0))
-            statement = self.pointer(statement_place)
-            rows = []
-            while (status := sqlite.sqlite3_step(statement)) == ROW:
-                rows.append(tuple(self.value(statement, i) for i in range(sqlite.sqlite3_column_count(statement))))
-            sqlite.sqlite3_finalize(statement)
-            self.check(0 if status == DONE else status)
+            for i, value in enumerate(parameters, 1):
+                self.write("bind", (place[0], i), value)
+            while (status := lib.sqlite3_step(place[0])) == lib.SQLITE_ROW:
+                columns = range(lib.sqlite3_column_count(place[0]))
+                rows.append(tuple(self.read("column", place[0], i) for i in columns))
+            self.check(status)
             return rows
         finally:
-            sqlite.free(source)
-            sqlite.free(statement_place)
+            lib.sqlite3_finalize(place[0])
 
-    def value(self, statement: int, column: int) -> Any:
-        sqlite = self.sqlite
-        kind = sqlite.sqlite3_column_type(statement, column)
-        if kind == INTEGER:
-            return sqlite.sqlite3_column_int64(statement, column)
-        if kind == FLOAT:
-            return sqlite.sqlite3_column_double(statement, column)
-        if kind == TEXT:
-            return self.memory.read_cstring(sqlite.sqlite3_column_text(statement, column))
-        if kind == BLOB:
-            address = sqlite.sqlite3_column_blob(statement, column)
-            return self.memory.read(address, sqlite.sqlite3_column_bytes(statement, column))
-        return None
+    def create_function(self, name: str, count: int, callable: Callable[..., object]) -> None:
+        """Let SQL call a Python function."""
+
+        def call(context: clib.Pointer, count: int, values: clib.Pointer) -> None:
+            try:
+                self.write("result", (context,), callable(*(self.read("value", values[i]) for i in range(count))))
+            except Exception as error:  # noqa: BLE001, SQLite has to end its work first
+                self.lib.sqlite3_result_error(context, f"{name}(): {error}", -1)
+
+        create = self.lib.sqlite3_create_function_v2
+        self.functions.append(self.lib.callback(create.ctype.parameters[5], call))  # kept, for the database calls it
+        self.check(create(self.db, name, count, self.lib.SQLITE_UTF8, None, self.functions[-1], None, None, None))
+
+    def read(self, prefix: str, *where: object) -> Any:
+        """The value of a column, or of a function's argument."""
+        lib, get = self.lib, lambda what: self.lib[f"sqlite3_{prefix}_{what}"](*where)
+        kind = get("type")
+        if kind in (lib.SQLITE_TEXT, lib.SQLITE_BLOB):
+            data = bytes(lib.cast("char *", get("blob"))[: get("bytes")])
+            return data.decode() if kind == lib.SQLITE_TEXT else data
+        return None if kind == lib.SQLITE_NULL else get("int64" if kind == lib.SQLITE_INTEGER else "double")
+
+    def write(self, prefix: str, where: tuple[object, ...], value: Any) -> None:
+        """Set a parameter of a statement, or the result of a function."""
+        if isinstance(value, (str, bytes)):
+            what, data = ("text", value.encode()) if isinstance(value, str) else ("blob", value)
+            values: tuple[object, ...] = (data, len(data), self.copy)
+        else:
+            what = "null" if value is None else "double" if isinstance(value, float) else "int64"
+            values = () if value is None else (value,)
+        self.check(self.lib[f"sqlite3_{prefix}_{what}"](*where, *values) or 0)
 
     def check(self, status: int) -> None:
-        if status != 0:
-            raise Error(self.memory.read_cstring(self.sqlite.sqlite3_errmsg(self.handle)))
+        if status not in (self.lib.SQLITE_OK, self.lib.SQLITE_DONE):
+            raise sqlite3.OperationalError(self.lib.sqlite3_errmsg(self.db))
 
 
 def main() -> None:
-    database = Connection(build())
-    database.execute("create table planets (name text, moons integer, mass real)")
-    database.execute("insert into planets values ('Earth', 1, 1.0), ('Mars', 2, 0.107), ('Jupiter', 95, 317.8)")
-    for row in database.execute("select name, moons from planets where mass > 0.5 order by moons desc"):
-        print(row)
-    try:
-        database.execute("select * from nowhere")
-    except Error as error:
-        print(f"error: {error}")
+    ours, pythons, answers = Connection(load()), sqlite3.connect(":memory:"), []
+    for database in (ours, pythons):
+        database.create_function("shout", 1, lambda text: text.upper())
+        database.execute("create table planets (name text, moons integer, mass real, photo blob)")
+        for planet in [("Earth", 1, 1.0, b"\x00\x7f"), ("Mars", 2, 0.107, None), ("Jupiter", 95, 317.8, b"")]:
+            database.execute("insert into planets values (?, ?, ?, ?)", planet)
+        answers.append(list(database.execute("select shout(name), moons, mass, photo from planets where moons < 9")))
+    print(*answers[0], f"Python's sqlite3 answers the same: {answers[0] == answers[1]}", sep="\n")
+    for mistake in ("select * from nowhere", "select shout(1)"):
+        try:
+            ours.execute(mistake)
+        except sqlite3.OperationalError as error:
+            print(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -1,92 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-"""zlib, the C library, compiled to WebAssembly and called from Python: its answers are those of Python's own zlib.
+"""zlib, the C library, in a sandbox: its header tells how to call it, its answers are those of Python's own zlib.
 
 A decompressor reads what strangers send. In WebAssembly the worst that a bug in it can do is to spoil its own memory.
 """
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import c_library
 
-import anywasm
+from anywasm import clib
 
-CRATE = ("libz-sys", "1.1.31")
-FUNCTIONS = ["compress2", "compressBound", "uncompress", "crc32", "adler32", "zlibVersion"]
+SOURCES = ["adler32", "compress", "crc32", "deflate", "inffast", "inflate", "inftrees", "trees", "uncompr", "zutil"]
+CHUNK = 1 << 16
 
 
-def build(work: Path = c_library.WORK) -> Path:
-    folder = c_library.crate_source(*CRATE, work) / "src" / "zlib"
-    names = ["adler32", "compress", "crc32", "deflate", "inffast", "inflate", "inftrees", "trees", "uncompr", "zutil"]
-    return c_library.build("zlib", [folder / f"{name}.c" for name in names], FUNCTIONS, [], work)
+def load() -> clib.Library:
+    folder = c_library.crate_source("libz-sys", "1.1.31") / "src" / "zlib"
+    return clib.compile([folder / f"{name}.c" for name in SOURCES], folder / "zlib.h")
+
+
+class Error(Exception):
+    """What zlib has to complain about."""
 
 
 class Zlib:
-    """The library's functions on bytes. Buffers are allocated in the guest and freed again."""
+    """The library's functions on bytes."""
 
-    def __init__(self, source: anywasm.Module | Path) -> None:
-        self.exports = anywasm.load(source).exports
-        self.memory = self.exports.memory
+    def __init__(self, lib: clib.Library) -> None:
+        self.lib = lib
 
-    @contextmanager
-    def buffer(self, content: int | bytes) -> Iterator[int]:
-        """The address of so many bytes, or of a copy of these bytes."""
-        address = self.exports.malloc(content if isinstance(content, int) else len(content) + 1)
-        if address == 0:
-            raise MemoryError("the guest is out of memory")
-        if isinstance(content, bytes):
-            self.memory.write(address, content)
-        try:
-            yield address
-        finally:
-            self.exports.free(address)
+    def compress(self, data: bytes, level: int = -1) -> bytes:
+        size = [self.lib.compressBound(len(data))]  # a list of one is what C calls a pointer to it
+        target = bytearray(size[0])
+        self.check(self.lib.compress2(target, size, data, len(data), level))
+        return bytes(target[: size[0]])
 
-    def compress(self, data: bytes, level: int = 6) -> bytes:
-        bound = self.exports.compressBound(len(data))
+    def decompress(self, data: bytes, wbits: int = zlib.MAX_WBITS) -> bytes:
+        """What was compressed, of any length. *wbits* chooses the format, as for Python's."""
+        lib = self.lib
         with (
-            self.buffer(data) as source,
-            self.buffer(bound) as target,
-            self.buffer(bound.to_bytes(4, "little")) as size,
+            lib.new("z_stream *") as stream,
+            lib.array("Bytef", data) as source,  # in the library's memory, since it keeps the address between calls
+            lib.array("Bytef", CHUNK) as target,
         ):
-            self.check(self.exports.compress2(target, size, source, len(data), level))
-            return self.memory.read(target, int.from_bytes(self.memory.read(size, 4), "little"))
+            stream.next_in, stream.avail_in = source, len(data)
+            self.check(lib.inflateInit2_(stream, wbits, lib.ZLIB_VERSION, lib.sizeof("z_stream")))
+            parts, status = [], lib.Z_OK
+            while status == lib.Z_OK:
+                stream.next_out, stream.avail_out = target, CHUNK
+                status = lib.inflate(stream, lib.Z_NO_FLUSH)
+                parts.append(bytes(target[: CHUNK - stream.avail_out]))
+            message = stream.msg and stream.msg.read_cstring()
+            lib.inflateEnd(stream)
+        if status != lib.Z_STREAM_END:
+            raise Error(message or lib.zError(status))
+        return b"".join(parts)
 
-    def decompress(self, data: bytes, length: int) -> bytes:
-        with (
-            self.buffer(data) as source,
-            self.buffer(length) as target,
-            self.buffer(length.to_bytes(4, "little")) as size,
-        ):
-            self.check(self.exports.uncompress(target, size, source, len(data)))
-            return self.memory.read(target, int.from_bytes(self.memory.read(size, 4), "little"))
+    def crc32(self, data: bytes, value: int = 0) -> int:
+        return self.lib.crc32(value, data, len(data))
 
-    def crc32(self, data: bytes) -> int:
-        with self.buffer(data) as source:
-            return self.exports.crc32(0, source, len(data)) & 0xFFFFFFFF
-
-    def adler32(self, data: bytes) -> int:
-        with self.buffer(data) as source:
-            return self.exports.adler32(1, source, len(data)) & 0xFFFFFFFF
+    def adler32(self, data: bytes, value: int = 1) -> int:
+        return self.lib.adler32(value, data, len(data))
 
     def check(self, status: int) -> None:
-        if status != 0:
-            raise ValueError(f"zlib answered {status}")
+        if status != self.lib.Z_OK:
+            raise Error(self.lib.zError(status))
 
 
 def main() -> None:
-    library = Zlib(build())
+    ours = Zlib(load())
     data = b"All work and no play makes Jack a dull boy.\n" * 1000
-    packed = library.compress(data)
+    packed = ours.compress(data)
     print(f"{len(data)} bytes became fewer than 500: {len(packed) < 500}")
     print(f"Python's zlib reads them: {zlib.decompress(packed) == data}")
-    print(f"ours reads Python's: {library.decompress(zlib.compress(data), len(data)) == data}")
-    print(f"checksums agree: {library.crc32(data) == zlib.crc32(data)}, {library.adler32(data) == zlib.adler32(data)}")
-    try:
-        library.decompress(packed[:50], len(data))
-    except ValueError as error:
-        print(f"damaged data: {error}")
+    print(f"ours reads Python's: {ours.decompress(zlib.compress(data)) == data}")
+    print(f"checksums agree: {ours.crc32(data) == zlib.crc32(data)}, {ours.adler32(data) == zlib.adler32(data)}")
+    for damaged in (packed[:50], packed[:30] + b"\xff" * 20):
+        try:
+            ours.decompress(damaged)
+        except Error as error:
+            print(f"damaged data: {error}")
 
 
 if __name__ == "__main__":

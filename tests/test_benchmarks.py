@@ -11,7 +11,7 @@ import pytest
 import anywasm
 import harness
 import report
-from harness import OURS, Case
+from harness import CLIB, OURS, Case
 
 CASES = harness.load()
 
@@ -45,8 +45,8 @@ def test_all_systems_give_the_same_answer(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)
 def test_our_systems_do_each_case_that_names_them(case: Case) -> None:
-    here = {f"anywasm-{info.name}" for info in anywasm.engines() if info.available}
-    _, missing = harness.ways(case, (*(here & set(OURS)), "anywasm"))
+    here = {f"{way}-{info.name}" for way in ("anywasm", "clib") for info in anywasm.engines() if info.available}
+    _, missing = harness.ways(case, (*(here & {*OURS, *CLIB}), "anywasm"))
     assert missing == {}
 
 

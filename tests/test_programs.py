@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real programs: our own in C and Go, and ones that nobody here wrote."""
 
-import importlib
-import importlib.util
 import re
-import shutil
-import sqlite3
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +12,6 @@ from typing import Any
 import pytest
 
 import anywasm
-import toolchain
 
 Compile = Callable[..., Path]
 
@@ -188,67 +182,6 @@ def test_a_c_library_is_called_with_strings(compiled: Any, compile_c: Compile, p
     exports.upper(address)
     assert exports.memory.read_cstring(address, encoding=None) == text.upper()
     exports.free(address)
-
-
-# --- libraries that users know ---------------------------------------------------------------------------------------
-
-
-def example(name: str) -> Any:
-    """A module of examples/, with the tools that it builds its library by."""
-    if shutil.which("cargo") is None:
-        pytest.skip("cargo is not here: https://rustup.rs")
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("the C compiler for WebAssembly is not here: pip install ziglang")
-    folder = str(Path(__file__).parents[1] / "examples")
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(folder)
-
-
-@pytest.mark.slow
-def test_zlib_gives_what_pythons_zlib_gives(compiled: Any) -> None:
-    zlib_in_wasm = example("zlib_in_wasm")
-    library = zlib_in_wasm.Zlib(compiled(zlib_in_wasm.build(toolchain.cache_dir() / "examples")))
-    data = b"".join(b"line %d of some text that repeats itself\n" % (number % 97) for number in range(20_000))
-    for level in (1, 6, 9):
-        packed = library.compress(data, level)
-        assert zlib.decompress(packed) == data
-    assert library.decompress(zlib.compress(data, 9), len(data)) == data
-    assert library.crc32(data) == zlib.crc32(data)
-    assert library.adler32(data) == zlib.adler32(data)
-    with pytest.raises(ValueError, match="zlib answered -3"):
-        library.decompress(b"x" * 100, len(data))
-
-
-@pytest.mark.slow
-def test_sqlite_answers_as_pythons_sqlite3(compiled: Any) -> None:
-    sqlite_in_wasm = example("sqlite_in_wasm")
-    ours = sqlite_in_wasm.Connection(compiled(sqlite_in_wasm.build(toolchain.cache_dir() / "examples")))
-    theirs = sqlite3.connect(":memory:")
-    script = [
-        "create table t (id integer primary key, name text, size real)",
-        *(f"insert into t (name, size) values ('name {n * n % 31}', {n} / 7.0)" for n in range(200)),
-        "create index by_name on t (name)",
-        "update t set size = size * 2 where id % 3 = 0",
-        "delete from t where name like '%1%'",
-    ]
-    for statement in script:
-        ours.execute(statement)
-        theirs.execute(statement)
-    queries = [
-        "select count(*), round(sum(size), 6), min(name), max(id) from t",
-        "select name, count(*), round(avg(size), 6) from t group by name order by name",
-        "select a.id, b.id from t a join t b on a.name = b.name and a.id < b.id order by 1, 2 limit 20",
-        "with recursive f(a, b) as (select 0, 1 union all select b, a + b from f where b < 1000) select sum(a) from f",
-        "select upper('straße'), length('ä\U0001f600'), 1 = 1.0, null is null, typeof(x'00ff'), x'00ff'",
-    ]
-    for query in queries:
-        assert ours.execute(query) == theirs.execute(query).fetchall()
-    with pytest.raises(sqlite_in_wasm.Error, match="no such table: missing"):
-        ours.execute("select * from missing")
-    theirs.close()
 
 
 # --- the command line ----------------------------------------------------------------------------------------------

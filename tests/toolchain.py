@@ -38,6 +38,16 @@ def cache_dir() -> Path:
 
 
 @lru_cache(maxsize=None)
+def clib_cache() -> Path:
+    """What clib.compile makes of large sources, for ANYWASM_CACHE_DIR: another folder once clib changes."""
+    sources = sorted(Path(anywasm.__file__).parent.joinpath("clib").glob("*.py"))
+    digest = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    folder = cache_dir() / "clib" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@lru_cache(maxsize=None)
 def text_engine() -> anywasm.Engine:
     for info in anywasm.engines():
         if info.available and "wat" in info.capabilities:

@@ -119,6 +119,36 @@ def parser() -> argparse.ArgumentParser:
     add_file(command)
     command.set_defaults(command=command_wat2wasm)
 
+    command = commands.add_parser("clib", help="make C libraries for anywasm.clib")
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True, prog="anywasm clib")
+    action = actions.add_parser(
+        "build",
+        help="compile C to a library that carries its declarations",
+        description="Compile C to a library that carries its declarations: anywasm.clib.load(OUT) needs nothing else. "
+        "It offers what the header declares, or without one all that the sources define.",
+    )
+    action.add_argument("-o", dest="out", metavar="OUT", help="default: the first SOURCE with the suffix .wasm")
+    action.add_argument("--stub", metavar="FILE", help="write what type checkers want to know, a .pyi")
+    action.add_argument("-I", action="append", default=[], dest="include_dirs", metavar="DIR",
+                        help="look for headers there")  # fmt: skip
+    action.add_argument("-D", action="append", default=[], dest="defines", metavar="NAME[=VALUE]",
+                        help="define a macro")  # fmt: skip
+    action.add_argument("-O", dest="level", default="2", choices=["0", "1", "2", "3", "s", "z"], metavar="LEVEL",
+                        help="optimize: 0, 1, 2 (the default), 3, s or z (for size)")  # fmt: skip
+    action.add_argument("-g", action="store_true", dest="debug_info",
+                        help="keep debug information, for source lines in traps")  # fmt: skip
+    action.add_argument("--flag", action="append", default=[], dest="flags", metavar="FLAG",
+                        help="pass a flag on to the compiler: --flag=-Wall")  # fmt: skip
+    for option, text in (
+        ("--frees", "this function's result is the caller's, and freed with it; =FUNCTION instead of free()"),
+        ("--bytes", "this function's char * becomes bytes instead of str"),
+        ("--pointers", "this function's char * becomes a pointer instead of str"),
+    ):
+        metavar = "NAME[=FUNCTION]" if option == "--frees" else "NAME"
+        action.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+    action.add_argument("files", nargs="+", metavar="SOURCE", help="C files, and at most one header, which ends in .h")
+    action.set_defaults(command=command_clib_build)
+
     command = commands.add_parser("cache", help="show or clear what is kept of compiled modules")
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True, prog="anywasm cache")
     action = actions.add_parser("info", help="show where it is and what it holds")
@@ -450,6 +480,61 @@ def write_file(path: str, data: bytes) -> None:
             file.write(data)
 
 
+# --- clib -----------------------------------------------------------------------------------------------------------
+
+
+def command_clib_build(options: argparse.Namespace) -> int:
+    from .clib import BuildError, DeclarationError
+    from .clib import load as load_library
+    from .clib._build import make
+    from .clib._module import stub_of
+
+    headers = [file for file in options.files if file.endswith(".h")]
+    sources = [file for file in options.files if file not in headers]
+    if len(headers) > 1:
+        raise UsageError(f"{' '.join(headers)}: one header tells what the library offers; it can include others")
+    if not sources:
+        raise UsageError(f"{headers[0]}: there is nothing to compile: name the C files, too")
+    for file in options.files:
+        with open(file, "rb"):  # told by its name, before the compiler tells it in its way
+            pass
+    out = options.out if options.out is not None else os.path.splitext(sources[0])[0] + ".wasm"
+    if out == "-" and sys.stdout.isatty():
+        raise UsageError("a binary is not written to a terminal: use -o OUT")
+    frees = dict(entry.partition("=")[::2] for entry in options.frees)
+    settings = {
+        "frees": {name: by or "free" for name, by in frees.items()},
+        "bytes": options.bytes,
+        "pointers": options.pointers,
+    }
+    try:
+        with Progress(sources[0]) as begin:
+            begin()
+            made = make(
+                sources,
+                header=headers[0] if headers else None,
+                flags=[f"-O{options.level}", *(f"-D{define}" for define in options.defines), *options.flags],
+                include_dirs=options.include_dirs,
+                options=settings,
+                debug_info=options.debug_info,
+            )
+            load_library(made.binary, made.declarations, **settings)  # they fit each other
+    except (BuildError, DeclarationError, LinkError, ImportError) as error:  # which tell their own place
+        print_error(str(error))
+        return FAILED
+    print(made.built.warnings, end="", file=sys.stderr)
+    for name in made.left_out:
+        print_error(f"{name} is declared and nowhere defined: left out", level="warning")
+    write_file(out, made.binary)
+    if options.stub is not None:
+        name = os.path.splitext(os.path.basename(options.stub))[0]
+        write_file(options.stub, stub_of(made.declarations, name, settings).encode())
+    return 0
+
+
+# --- engines --------------------------------------------------------------------------------------------------------
+
+
 def command_engines(options: argparse.Namespace) -> int:
     infos = engines()
     if options.json:
@@ -549,11 +634,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def print_error(message: str) -> None:
+def print_error(message: str, level: str = "error") -> None:
     import contextlib
 
     with contextlib.suppress(OSError):  # nobody reads it
-        print("anywasm: error:", "\n".join(map(printable, message.split("\n"))), file=sys.stderr)
+        print(f"anywasm: {level}:", "\n".join(map(printable, message.split("\n"))), file=sys.stderr)
 
 
 class Progress:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the extension has, for type checkers; its docstrings are in C.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
 from os import PathLike
 from typing import Any, Final, Literal, TypeAlias, final, overload
 
@@ -516,3 +517,81 @@ class WasmException(WasmError):
     payload: tuple[Any, ...]
     frames: tuple[Frame, ...]
     def __init__(self, tag: Tag, *payload: Any) -> None: ...
+
+# --- C libraries --------------------------------------------------------------------------------------
+
+@final
+class CType:
+    @classmethod
+    def scalar(
+        cls,
+        kind: Literal["void", "bool", "char", "integer", "float", "complex"],
+        name: str,
+        size: int,
+        align: int | None = None,
+        signed: bool = False,
+    ) -> Self: ...
+    @classmethod
+    def enumeration(cls, name: str, integer: CType, enumeration: type[IntEnum] | None = None) -> Self: ...
+    @classmethod
+    def pointer(cls, target: CType, readonly: bool = False, size: int = 4) -> Self: ...
+    @classmethod
+    def array(cls, item: CType, length: int | None = None) -> Self: ...
+    @classmethod
+    def record(cls, kind: Literal["struct", "union"], name: str) -> Self: ...
+    @classmethod
+    def function(
+        cls,
+        result: CType,
+        parameters: Iterable[CType],
+        names: Iterable[str | None] | None = None,
+        variadic: bool = False,
+    ) -> Self: ...
+    def define(
+        self,
+        fields: Iterable[tuple[str | None, CType, int] | tuple[str | None, CType, int, int, int]],
+        size: int,
+        align: int,
+    ) -> None: ...
+    @property
+    def kind(
+        self,
+    ) -> Literal[
+        "void",
+        "bool",
+        "char",
+        "integer",
+        "float",
+        "complex",
+        "enum",
+        "pointer",
+        "array",
+        "struct",
+        "union",
+        "function",
+    ]: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int | None: ...
+    @property
+    def align(self) -> int | None: ...
+    @property
+    def item(self) -> CType | None: ...
+    @property
+    def length(self) -> int | None: ...
+    @property
+    def fields(self) -> tuple[tuple[str | None, CType, int, int, int], ...] | None: ...
+    @property
+    def parameters(self) -> tuple[CType, ...] | None: ...
+    @property
+    def parameter_names(self) -> tuple[str | None, ...] | None: ...
+    @property
+    def members(self) -> type[IntEnum] | None: ...
+    @property
+    def signed(self) -> bool: ...
+    @property
+    def readonly(self) -> bool: ...
+    @property
+    def variadic(self) -> bool: ...
+    def __hash__(self) -> int: ...

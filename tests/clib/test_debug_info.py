@@ -81,7 +81,7 @@ FUNCTIONS = {
     "unknown": "int (void)",
     "last": "int (void)",
 }
-VARIABLES = {"counter": "int", "title": "const char *", "matrix": "double [2][3]", "origin": "double [3]"}
+VARIABLES = {"counter": "int", "title": "const char *", "matrix": "double[2][3]", "origin": "double[3]"}
 
 
 @pytest.fixture(scope="module", params=[4, 5], ids=["DWARF 4", "DWARF 5"])
@@ -128,6 +128,17 @@ def test_nothing_else_is_declared(found: Declarations) -> None:
     assert set(found.variables) == set(VARIABLES)
 
 
+def test_a_variable_knows_whether_it_is_const(found: Declarations) -> None:
+    assert [name for name, each in found.variables.items() if each.readonly] == ["title"]
+
+
+def test_a_typedef_of_what_is_const_is_const(declared: Callable[..., Declarations]) -> None:
+    found = declared("typedef const struct { int a; } fixed; fixed one = {1}; int f(fixed *p) { return p->a; }")
+    assert found.const_types == {"fixed"}
+    assert found.variables["one"].readonly
+    assert found.functions["f"].type.name == "int (const fixed *)"
+
+
 def test_parameters_have_their_names(found: Declarations) -> None:
     assert found.functions["middle"].type.parameter_names == ("points", "count")
     visitor = found.types["visitor"].item
@@ -148,6 +159,10 @@ def test_a_function_knows_its_line(found: Declarations, name: str) -> None:
 
 def test_a_function_with_a_variable_number_of_arguments_is_variadic(found: Declarations) -> None:
     assert [name for name, each in found.functions.items() if each.type.variadic] == ["print"]
+
+
+def test_what_starts_a_library_is_not_declared(binary: bytes) -> None:
+    assert {*declarations_from_dwarf(binary, only_exports={"last", "_initialize", "memory"}).functions} == {"last"}
 
 
 def test_all_is_declared_if_no_names_are_given(binary: bytes) -> None:
@@ -192,8 +207,8 @@ def test_a_struct_has_its_fields(found: Declarations) -> None:
     fields = found.types["struct node"].fields or ()
     assert [(name, type.name, offset) for name, type, offset, _, _ in fields] == [
         ("next", "struct node *", 0),
-        ("name", "char [16]", 4),
-        ("places", "point [2][3]", 24),
+        ("name", "char[16]", 4),
+        ("places", "point[2][3]", 24),
     ]
 
 
@@ -206,7 +221,7 @@ def test_a_struct_points_at_itself(found: Declarations) -> None:
 def test_the_last_array_may_have_no_length(found: Declarations) -> None:
     assert [(name, type.name) for name, type, *_ in found.types["struct tail"].fields or ()] == [
         ("count", "size_t"),
-        ("values", "double []"),
+        ("values", "double[]"),
     ]
 
 
@@ -263,7 +278,7 @@ def test_a_struct_without_a_name_lends_its_fields(declared: Callable[..., Declar
     assert union[0] is None
     assert [name for name, *_ in union[1].fields or ()] == ["i", "d", None]
     assert named[0] == "named"
-    assert named[1].name == "struct <anonymous at source.c:5>"
+    assert named[1].name == "struct variant.named"
 
 
 @pytest.mark.parametrize(

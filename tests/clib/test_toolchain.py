@@ -91,7 +91,7 @@ def test_the_stack_lies_below_the_data(tmp_path: Path, engine: anywasm.Engine) -
 def test_debug_information_tells_of_all_of_it(built: Built) -> None:
     found = declarations_from_dwarf(built.binary, only_exports={*built.functions, *built.variables})
     assert found.functions["mean"].type.name == "double (const double *, size_t)"
-    assert found.variables["limits"].type.name == "double [2]"
+    assert found.variables["limits"].type.name == "double[2]"
 
 
 def test_the_headers_are_told_without_the_system_s(built: Built, source: Path) -> None:
@@ -118,6 +118,11 @@ def test_a_public_interface_leaves_out_the_rest(tmp_path: Path) -> None:
     source = write(tmp_path, "int a(void) { return 1; } int b(void) { return a(); } int c, d;")
     built = build([source], public={"b", "d", "x"})
     assert (built.functions, built.variables) == (("b",), ("d",))
+
+
+@pytest.mark.parametrize("main", ["int main(void) { return 0; }", "int main(int n, char **a) { return n; }"])
+def test_a_main_is_none_of_a_library_s(tmp_path: Path, main: str) -> None:
+    assert build([write(tmp_path, f"{main} int f(void) {{ return 1; }}")]).functions == ("f",)
 
 
 def test_flags_reach_the_compiler_and_the_linker(tmp_path: Path, engine: anywasm.Engine) -> None:
@@ -156,6 +161,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         build([str(tmp_path / "none.c")])
 
 
+def test_what_is_no_c_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"lib\.wasm: the C compiler makes no object file of it"):
+        build([write(tmp_path, "", "lib.wasm")])
+
+
 def test_nothing_to_export_is_told(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export"):
         build([write(tmp_path, "static int f(void) { return 1; }")])
@@ -188,6 +198,19 @@ def test_a_wasi_sdk_is_found_by_its_variable(monkeypatch: pytest.MonkeyPatch, tm
     compiler = find_compiler()
     assert compiler.command == (str(clang), f"--sysroot={tmp_path}/share/wasi-sysroot", "--target=wasm32-wasi")
     assert compiler.link_flags == ("-Wl,--stack-first",)
+
+
+def test_the_system_s_clang_needs_a_wasi_libc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_toolchain, "find_zig", lambda: None)
+    monkeypatch.setattr(_toolchain, "SYSROOTS", (str(tmp_path / "none"), str(tmp_path)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    clang = tmp_path / "clang"
+    clang.write_text("#!/bin/sh\n")
+    clang.chmod(0o755)
+    with pytest.raises(BuildError, match="no C compiler"):
+        find_compiler()
+    (tmp_path / "lib" / "wasm32-wasi").mkdir(parents=True)
+    assert find_compiler().command == (str(clang), f"--sysroot={tmp_path}", "--target=wasm32-wasi")
 
 
 @pytest.mark.parametrize("variable", ["ANYWASM_CC", "WASI_SDK_PATH"])

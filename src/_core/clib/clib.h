@@ -280,7 +280,7 @@ typedef struct CFunctionObject CFunctionObject;
 PyObject *function_new(CLibraryObject *library, PyObject *name, CTypeObject *type, FuncObject *func, const char *result,
                        PyObject *release);
 PyObject *function_new_callback(CLibraryObject *library, CTypeObject *type, PyObject *callable);
-// A function that the element *index* of the library's table holds: new reference.
+// The function that the element *index* of the library's table holds, or a Pointer if it holds none: new reference.
 PyObject *function_at(CLibraryObject *library, CTypeObject *type, uint64_t index);
 // The element of the table that holds the function: 0 or -1.
 int function_index(PyObject *function, CLibraryObject *library, uint64_t *index);

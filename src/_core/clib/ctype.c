@@ -517,10 +517,10 @@ static int index_add_all(PyObject *index, const cfield *fields, Py_ssize_t count
     return 0;
 }
 
-// The only scalar in a struct, looking through structs and arrays of one, where there is no padding beside it.
+// The only scalar in a struct or union, looking through those in it and arrays of one, where no padding is beside it.
 static CTypeObject *single_of(const CTypeObject *type)
 {
-    if (type->kind != CK_STRUCT) {
+    if (!ctype_is_record(type)) {
         return NULL;
     }
     CTypeObject *found = NULL;

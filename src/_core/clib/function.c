@@ -790,23 +790,22 @@ PyObject *function_at(CLibraryObject *library, CTypeObject *type, uint64_t index
     }
     aw_raw raw;
     aw_error error;
-    char text[ADDRESS_TEXT_SIZE];
-    if (index >= store->api->table_size(library->table->item.table)) {
-        PyErr_Format(PyExc_ValueError, "%s is no function of the library's", address_text(index, text));
-        return NULL;
-    }
-    if (store->api->table_get(library->table->item.table, index, &raw, &error) < 0) {
+    raw.func = NULL;
+    if (index < store->api->table_size(library->table->item.table) &&
+        store->api->table_get(library->table->item.table, index, &raw, &error) < 0) {
         return error_raise(library->state, store, &error);
     }
-    if (raw.func == NULL) {
-        PyErr_Format(PyExc_ValueError, "%s is no function of the library's", address_text(index, text));
-        return NULL;
+    if (raw.func == NULL) {  // C has values that stand for something else: SIG_IGN, SQLITE_TRANSIENT
+        CTypeObject *pointer_type = ctype_pointer_to(library->state, type, false, library->pointer_size);
+        PyObject *pointer = pointer_type != NULL ? pointer_new(library, pointer_type, index, NULL) : NULL;
+        Py_XDECREF(pointer_type);
+        return pointer;
     }
     aw_func *handle = store->api->func_from_raw(store->handle, &raw, &error);
     if (handle == NULL) {
         return error_raise(library->state, store, &error);
     }
-    PyObject *name = PyUnicode_FromFormat("function_%llu", address_text(index, text));
+    PyObject *name = PyUnicode_FromFormat("function_%llu", (unsigned long long)index);
     if (name == NULL) {
         store->api->func_delete(handle);
         return NULL;

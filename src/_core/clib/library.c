@@ -544,12 +544,17 @@ static PyObject *CLibrary_cast(PyObject *object, PyObject *args)
         }
     }
     else if (value != Py_None) {
-        if (index_convert(value, PyExc_OverflowError, "cast(): an address", &address) < 0) {
+        PyObject *integer = PyNumber_Index(value);
+        if (integer == NULL) {
             return NULL;
         }
-        if (self->pointer_size == 4 && address > UINT32_MAX) {
-            PyErr_SetString(PyExc_OverflowError, "cast(): an address of the library has 32 bits");
+        address = PyLong_AsUnsignedLongLongMask(integer);  // wraps around as C's cast: (void *)-1
+        Py_DECREF(integer);
+        if (address == UINT64_MAX && PyErr_Occurred()) {
             return NULL;
+        }
+        if (self->pointer_size == 4) {
+            address = (uint32_t)address;
         }
         if (library_bound(self) < 0) {
             return NULL;

@@ -318,7 +318,7 @@ static int field_set(const cspot *of, const CTypeObject *type, const cfield *fie
         PyErr_Format(PyExc_AttributeError, "field %R cannot be deleted", field->name);
         return -1;
     }
-    return field->bit_width > 0 ? bits_write(&spot, field, value, &place)
+    return field->bit_width > 0 ? bits_write(&spot, field, value, &outer)  // which tells the field itself
                                 : value_write(&spot, field->type, value, &place);
 }
 

@@ -218,10 +218,10 @@ static double quad_to_double(const uint8_t *bytes)
         value = (fraction | low) != 0 ? (double)NAN : (double)INFINITY;
     }
     else {
-        // 54 bits, of which the last also stands for all below, so that the conversion to 53 rounds as it should.
+        // 55 bits, of which the last also stands for all below, so that the conversion to 53 rounds as it should.
         uint64_t significand = (exponent != 0 ? UINT64_C(1) << 60 : 0) | fraction << 12 | low >> 52;
-        bool rest = (significand & 0x7F) != 0 || (low & ((UINT64_C(1) << 52) - 1)) != 0;
-        value = ldexp((double)(significand >> 7 | rest), (exponent != 0 ? exponent : 1) - 16383 - 53);
+        bool rest = (significand & 0x3F) != 0 || (low & ((UINT64_C(1) << 52) - 1)) != 0;
+        value = ldexp((double)(significand >> 6 | rest), (exponent != 0 ? exponent : 1) - 16383 - 54);
     }
     return negative ? -value : value;
 }
@@ -698,6 +698,11 @@ static int data_to_address(cframe *frame, CTypeObject *type, CDataObject *data, 
 
 static int immutable(const cplace *place, const CTypeObject *type, PyObject *object)
 {
+    if (PyDict_Check(object)) {
+        place_raise(place, PyExc_TypeError, "the library may change what it gets here (it is not declared const), and a dict goes "
+                                            "there as a copy: pass a list of it, or memory of the library's: Library.new()");
+        return -1;
+    }
     bool bytes = PyUnicode_Check(object) || PyBytes_Check(object);
     const char *instead = bytes && is_byte(type->item) ? "pass a bytearray, or memory of the library's: Library.string()"
                           : bytes                      ? "pass a bytearray"
@@ -840,6 +845,9 @@ static int callable_to_index(cframe *frame, CTypeObject *type, PyObject *object,
     CLibraryObject *library = frame->library;
     if (Py_TYPE(object) == library->state->CFunction) {
         return function_to_index(frame, type->item, object, index, place);
+    }
+    if (Py_TYPE(object) == library->state->Pointer) {  // a value that stands for no function
+        return data_to_address(frame, type, (CDataObject *)object, index, place);
     }
     if (!PyCallable_Check(object)) {
         return expected(place, "a callable, a function of the library's or None", object);

@@ -2,11 +2,15 @@
 """C libraries in a sandbox, with C declarations: cffi for WebAssembly."""
 
 from .._core import Array, CFunction, CType, LibraryError, Pointer, Struct, Value
+from ._compile import compile
 from ._declarations import DeclarationError, Declarations, Declared
 from ._library import Library, load
+from ._module import module
+from ._toolchain import BuildError
 
 __all__ = [
     "Array",
+    "BuildError",
     "CFunction",
     "CType",
     "DeclarationError",
@@ -17,5 +21,11 @@ __all__ = [
     "Pointer",
     "Struct",
     "Value",
+    "compile",
     "load",
+    "module",
 ]
+
+for _public in (BuildError, DeclarationError):
+    _public.__module__ = __name__  # tracebacks name what users import
+del _public

@@ -8,28 +8,39 @@ written down; they follow from the offsets.
 from __future__ import annotations
 
 import contextlib
-from enum import IntEnum
 
 from anywasm import _dwarf
 from anywasm._core import CType, Module
 
+from ._basic import basic_types
 from ._declarations import DeclarationError, Declarations, Declared
+from ._layout import LayoutError, _bits
+from ._parse import _enumeration
 from ._prepare import custom_sections
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Set as AbstractSet
-    from typing import Any
+    from typing import Any, Literal
+
+    from ._layout import Field
+
+    RecordKind = Literal["struct", "union"]
+    ScalarKind = Literal["bool", "complex", "float"]
 
 QUALIFIERS = ("DW_TAG_volatile_type", "DW_TAG_restrict_type", "DW_TAG_atomic_type")
-RECORDS = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union"}
+RECORDS: dict[str, RecordKind] = {"DW_TAG_structure_type": "struct", "DW_TAG_union_type": "union"}
+NAMED_BY_TYPEDEFS = (*RECORDS, "DW_TAG_enumeration_type")  # if they have no tag
 
 # DW_ATE: how a base type is encoded.
 BOOLEAN, COMPLEX_FLOAT, FLOAT, SIGNED, SIGNED_CHAR, UNSIGNED, UNSIGNED_CHAR, UTF = 2, 3, 4, 5, 6, 7, 8, 16
-KINDS = {BOOLEAN: "bool", COMPLEX_FLOAT: "complex", FLOAT: "float"}
+KINDS: dict[int, ScalarKind] = {BOOLEAN: "bool", COMPLEX_FLOAT: "complex", FLOAT: "float"}
 INTEGERS = (SIGNED, SIGNED_CHAR, UNSIGNED, UNSIGNED_CHAR, UTF)
 COMPLEX_NAMES = {8: "float _Complex", 16: "double _Complex", 32: "long double _Complex"}
+
+# What the C library's start-up code exports.
+STARTERS = {"_initialize", "_start", "__wasm_call_ctors"}
 
 NOTHING_THERE = "the module has no debug information: give declarations, or compile it with -g"
 
@@ -76,7 +87,7 @@ class Reader:
 
     def __init__(self, dwarf: Any, wanted: AbstractSet[str] | None) -> None:
         self.dwarf = dwarf
-        self.missing = set(wanted) if wanted is not None else None
+        self.missing = set(wanted) - STARTERS if wanted is not None else None
         self.declarations = Declarations()
         self.types: dict[int, CType] = {}  # by the DIE's offset
         self.shared: dict[tuple[object, ...], CType] = {}  # structs, unions and enums, by what makes them the same
@@ -136,7 +147,8 @@ class Reader:
         if name not in declared:
             with self.at(die):
                 type = self.function(die) if die.tag == "DW_TAG_subprogram" else self.target(die)
-            declared[name] = Declared(type, self.where(die))
+            readonly = declared is self.declarations.variables and self.is_const(die)
+            declared[name] = Declared(type, self.where(die), readonly)
 
     def function(self, die: Any) -> CType:
         parameters, names, variadic = [], [], False
@@ -176,10 +188,8 @@ class Reader:
     def make(self, die: Any) -> CType:
         if die.tag == "DW_TAG_typedef":
             type = self.target(die)
-            if type.kind in ("char", "integer", "float", "complex"):  # it is told by the name that C's author chose
-                name = text(die, "DW_AT_name") or type.name
-                return CType.scalar(type.kind, name, type.size or 0, type.align, signed=type.signed)
-            return type
+            known = basic_types(self.declarations.pointer_size).get(text(die, "DW_AT_name") or "")
+            return known if known == type else type  # size_t is told as size_t
         if die.tag == "DW_TAG_base_type":
             return self.scalar(die)
         if die.tag == "DW_TAG_pointer_type":
@@ -198,8 +208,8 @@ class Reader:
         name, size = text(die, "DW_AT_name") or "", number(die, "DW_AT_byte_size")
         encoding = number(die, "DW_AT_encoding")
         if encoding in INTEGERS and size in (1, 2, 4, 8):
-            kind = "char" if name == "char" else "integer"
-            return CType.scalar(kind, name, size, signed=encoding in (SIGNED, SIGNED_CHAR))
+            signed = encoding in (SIGNED, SIGNED_CHAR)
+            return CType.scalar("char" if name == "char" else "integer", name, size, signed=signed)
         if encoding in KINDS:
             name = COMPLEX_NAMES.get(size, name) if encoding == COMPLEX_FLOAT else name
             return CType.scalar(KINDS[encoding], name, size)
@@ -209,7 +219,7 @@ class Reader:
         return CType.pointer(target, readonly, self.declarations.pointer_size)
 
     def is_const(self, die: Any) -> bool:
-        """Whether the pointer's target is const: an array's items or a typedef's type may be it in its place."""
+        """Whether what a pointer, a typedef or a variable has is const, or the items of an array are."""
         while True:
             die, const = self.unqualified(die)
             if const or die is None or die.tag not in ("DW_TAG_typedef", "DW_TAG_array_type"):
@@ -244,9 +254,10 @@ class Reader:
             return integer
         key = ("enum", name, *members.items())
         if key not in self.shared:
-            enumeration = IntEnum(tag or name, members)  # type: ignore[misc]
+            enumeration = _enumeration(tag or name, members)
             self.shared[key] = CType.enumeration(name, integer, enumeration)
-            self.declarations.constants.update(enumeration.__members__)
+            self.declarations.constants.update(members)
+            self.declarations.constants.update(enumeration.__members__ if enumeration else {})
         return self.shared[key]
 
     # --- structs and unions ---
@@ -264,7 +275,7 @@ class Reader:
         key = (kind, name, self.where(die), number(die, "DW_AT_byte_size"), fields)
         type = self.shared.get(key)
         if type is None:
-            type = self.shared[key] = CType.record(kind, name or f"{kind} <anonymous at {self.where(die)}>")
+            type = self.shared[key] = CType.record(kind, name or f"{kind} (anonymous, {self.where(die)})")
             self.undefined.append((type, die))  # later: its fields may point at it
         return type
 
@@ -282,12 +293,15 @@ class Reader:
 
     def define(self, record: CType, die: Any) -> None:
         size = number(die, "DW_AT_byte_size")
-        fields, align = [], 1
+        fields: list[Field] = []
+        align = 1
         for member in members(die):
             with self.at(member):
+                name = text(member, "DW_AT_name")
+                if name is not None:
+                    self.name_after(member, f"{record.name}.{name}")
                 type = self.target(member)
                 self.complete(type)
-                name = text(member, "DW_AT_name")
                 if "DW_AT_bit_size" in member.attributes:
                     fields.append(self.bit_field(member, name, type))
                 else:
@@ -303,29 +317,33 @@ class Reader:
         with self.at(die):
             record.define(fields, size, align)
 
-    def bit_field(self, member: Any, name: str | None, type: CType) -> tuple[str | None, CType, int, int, int]:
+    def bit_field(self, member: Any, name: str | None, type: CType) -> Field:
         if "DW_AT_bit_offset" in member.attributes:
             raise InexpressibleError("bit-fields are read from DWARF 4 or 5: compile with -gdwarf-4")
-        start, width = bit_offset(member), number(member, "DW_AT_bit_size")
-        bits = 8 * (type.size or 1)
-        unit = start - start % bits
-        if start + width > unit + bits:  # a packed one, across the units of its type
-            unit = start - start % 8
-        if start + width > unit + bits:
-            raise InexpressibleError(f"{name}: a bit-field that no integer of its type holds")
-        return name, type, unit // 8, start - unit, width
+        try:
+            return name, *_bits(type, bit_offset(member), number(member, "DW_AT_bit_size"))
+        except LayoutError as error:
+            raise InexpressibleError(f"the bit-field {name}: {error}") from None
 
     # --- names ---
 
     def index(self, dies: list[Any]) -> None:
         """Note what types are called in other places than their own DIE."""
         for die in dies:
-            if die.tag == "DW_TAG_typedef" and "DW_AT_type" in die.attributes:
-                target = die.get_DIE_from_attribute("DW_AT_type")
-                if "DW_AT_name" not in target.attributes and target.tag in (*RECORDS, "DW_TAG_enumeration_type"):
+            if die.tag == "DW_TAG_typedef":
+                target, _ = self.unqualified(die)
+                if target is not None and target.tag in NAMED_BY_TYPEDEFS and "DW_AT_name" not in target.attributes:
                     self.names.setdefault(target.offset, text(die, "DW_AT_name") or "")
             elif die.tag in RECORDS and not flag(die, "DW_AT_declaration"):
                 self.definitions.setdefault((die.tag, text(die, "DW_AT_name") or ""), die)
+
+    def name_after(self, member: Any, name: str) -> None:
+        """Call a type that a struct's field alone has after the field."""
+        die, _ = self.unqualified(member)
+        while die is not None and die.tag in ("DW_TAG_array_type", "DW_TAG_pointer_type"):
+            die, _ = self.unqualified(die)
+        if die is not None and die.tag in NAMED_BY_TYPEDEFS and "DW_AT_name" not in die.attributes:
+            self.names.setdefault(die.offset, name)
 
     def add_type(self, die: Any) -> None:
         """Put a type with a name where declarations find it."""
@@ -344,6 +362,8 @@ class Reader:
                 with self.at(die):
                     type = self.types[die.offset] = self.make(die)
             self.declarations.types[name] = type
+            if die.tag == "DW_TAG_typedef" and self.is_const(die):
+                self.declarations.const_types.add(name)
 
     def where(self, die: Any) -> str | None:
         """ "file.c:12", or None where the DIE does not tell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .._core import CType, WasmError
+from anywasm._core import CType, WasmError
 
 
 class DeclarationError(WasmError):
@@ -14,21 +14,24 @@ class DeclarationError(WasmError):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A function or a variable, and where it was declared: "stats.h:12"."""
+    """A function or a variable, and where it was declared: "stats.h:12". readonly: of a variable that is const."""
 
     type: CType
     where: str | None = None
+    readonly: bool = False
 
 
 @dataclass(slots=True)
 class Declarations:
     """The names that a library's declarations give, by what they name.
 
-    types: by the name that C has for them in a declaration: ``"point"`` (a typedef), ``"struct point"``, ``"enum color"``.
+    types: by the name that C has for them: ``"point"`` (a typedef), ``"struct point"``, ``"enum color"``.
     functions: each type is a function type.
     variables: global variables.
-    constants: macros that are a number or a string, and the members of enums (IntEnum members where the enum has a name).
+    constants: macros that are a number or a string, and the members of enums: an IntEnum's where the enum has a name.
     pointer_size: bytes, 4 or 8.
+    const_types: typedefs of what is const: a pointer to one is a pointer to const.
+    spelled: what typeof() has found, by the text that it was asked for.
     """
 
     pointer_size: int = 4
@@ -36,3 +39,5 @@ class Declarations:
     functions: dict[str, Declared] = field(default_factory=dict)
     variables: dict[str, Declared] = field(default_factory=dict)
     constants: dict[str, int | float | str] = field(default_factory=dict)
+    const_types: set[str] = field(default_factory=set)
+    spelled: dict[str, CType] = field(default_factory=dict, repr=False, compare=False)

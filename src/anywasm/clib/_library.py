@@ -6,7 +6,7 @@ from __future__ import annotations
 import builtins
 import os
 
-from .._core import CFunction, CType, LinkError, Module
+from .._core import CFunction, CType, LinkError, MemoryType, Module
 from .._core import CLibrary as _Core
 from .._load import engine_for
 from .._load import load as load_instance
@@ -88,6 +88,8 @@ def _declarations(module: Module, given: object, options: dict[str, Any]) -> Dec
             )
         return given
     if isinstance(given, str):
+        if given.endswith((".h", ".c")) and not set(given) & set(" \n;"):
+            raise TypeError(f"declarations: a str is C itself; for a header pass its path: Path({given!r})")
         from ._parse import parse
 
         return parse(given, pointer_size=size)
@@ -120,7 +122,7 @@ def _own_declarations(module: Module, size: int, options: dict[str, Any]) -> Dec
 def _pointer_size(module: Module) -> int:
     for export in module.exports:
         if export.name == "memory":
-            return 8 if getattr(export.type, "is64", False) else 4
+            return 8 if isinstance(export.type, MemoryType) and export.type.index == "i64" else 4
     raise LinkError('the module exports no memory called "memory", so it is no C library')
 
 
@@ -383,6 +385,8 @@ class Library:
         Raises TypeError for a struct that a function returned: it is Python's own, and has no address in the library.
         """
         if isinstance(what, str):
+            if what not in self._declarations.variables:
+                raise AttributeError(f"the library declares no variable {what!r}", name=what, obj=self)
             variable = self._declarations.variables[what].type
             return self._core.cast(self._pointer_to(variable), self._address(what))  # type: ignore[return-value]
         if what.address is None:

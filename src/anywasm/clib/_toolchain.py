@@ -8,10 +8,6 @@ whose symbols tell what it defines; the linker is told to export that.
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass, field
 
 from anywasm._core import WasmError
@@ -39,7 +35,7 @@ FOR_LINKER = ("-l", "-L", "-Wl,", "-m", "-nostdlib", "-flto")
 FOR_LINKER_ALONE = ("-l", "-L", "-Wl,")
 
 # Where Linux distributions put wasi-libc, for their clang.
-SYSROOTS = ("/usr/share/wasi-sysroot", "/usr/wasm32-wasi", "/opt/wasi-libc")
+SYSROOTS = ("/usr/share/wasi-sysroot", "/usr/wasm32-wasi", "/usr")
 
 NO_COMPILER = (
     "no C compiler for WebAssembly is here: pip install anywasm[clib] brings one (ziglang); "
@@ -84,6 +80,9 @@ def find_compiler() -> Compiler:
 
     Raises BuildError if there is none.
     """
+    import shlex
+    import shutil
+
     for command, link_flags in candidates():
         program = shutil.which(command[0])
         if program is None:
@@ -97,6 +96,9 @@ def find_compiler() -> Compiler:
 
 def candidates() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Commands, and flags for linking, the best first. Whoever is named has to be there."""
+    import shlex
+    import shutil
+
     # wasm-ld of old puts the stack above the data, which it then overwrites silently; zig's does not know the flag.
     stack_first = ("-Wl,--stack-first",)
     if named := shlex.split(os.environ.get("ANYWASM_CC", "")):
@@ -108,7 +110,7 @@ def candidates() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         yield (zig, "cc"), ()
     if clang := shutil.which("clang"):
         for sysroot in SYSROOTS:
-            if os.path.isdir(sysroot):
+            if os.path.isdir(os.path.join(sysroot, "lib", "wasm32-wasi")):
                 yield (clang, f"--sysroot={sysroot}"), stack_first
 
 
@@ -137,6 +139,8 @@ def build(
 
     Raises BuildError with what the compiler says.
     """
+    import tempfile
+
     compiler = compiler or find_compiler()
     flags = [*DEFAULT_FLAGS, *flags]
     for_compiler = [flag for flag in flags if not flag.startswith(FOR_LINKER_ALONE)]
@@ -149,6 +153,8 @@ def build(
             dependencies = os.path.join(scratch, f"{number}.d")
             arguments = [*for_compiler, *includes, "-MMD", "-MF", dependencies, "-c", source, "-o", made]
             warnings += run(compiler, arguments)
+            if not os.path.exists(made):  # as with a library: that would be the linker's
+                raise BuildError(f"{source}: the C compiler makes no object file of it: it is no C")
             headers += [path for path in read_dependencies(dependencies) if path != source]
             symbols.add(read_file(made))
             objects.append(made)
@@ -163,12 +169,20 @@ def build(
         name = os.path.splitext(os.path.basename(sources[0]))[0]
         library = os.path.join(scratch, f"{name}.wasm")  # traps tell it
         arguments = [*LINK_FLAGS, *compiler.link_flags, *for_linker, *(f"-Wl,--export={name}" for name in exports)]
-        warnings += run(compiler, [*objects, *arguments, "-g", "-o", library]).replace(f"{scratch}{os.sep}", "")
+        try:
+            warnings += run(compiler, [*objects, *arguments, "-g", "-o", library])
+        except BuildError as error:
+            message = str(error)
+            for made, source in zip(objects, sources, strict=True):
+                message = message.replace(made, source)
+            raise BuildError(message) from None
         return Built(read_file(library), tuple(functions), tuple(variables), tuple(dict.fromkeys(headers)), warnings)
 
 
 def run(compiler: Compiler, arguments: Sequence[str]) -> str:
     """Run the compiler; what it has written."""
+    import subprocess
+
     try:
         done = subprocess.run(
             [*compiler.command, *arguments],
@@ -204,6 +218,12 @@ def read_dependencies(path: str) -> list[str]:
 SYMBOL_TABLE = 8  # of the parts of the section "linking"
 FUNCTION, DATA, SECTION = 0, 1, 3
 LOCAL, HIDDEN, UNDEFINED, EXPLICIT_NAME = 0x2, 0x4, 0x10, 0x40
+MAINS = (
+    "main",
+    "__main_void",
+    "__main_argc_argv",
+    "__original_main",
+)  # of a program, which may lie in a library's file
 
 
 @dataclass(slots=True)
@@ -244,7 +264,7 @@ class Symbols:
             reader.unsigned()  # its index
             if not flags & UNDEFINED or flags & EXPLICIT_NAME:
                 name = reader.name()
-        if name is not None and not flags & (LOCAL | HIDDEN | UNDEFINED):
+        if name is not None and name not in MAINS and not flags & (LOCAL | HIDDEN | UNDEFINED):
             if kind == DATA:
                 self.variables.append(name)
             elif kind == FUNCTION:

@@ -1,0 +1,3 @@
+from anywasm import clib
+
+clib.module(__name__)
