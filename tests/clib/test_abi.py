@@ -144,15 +144,7 @@ def as_tuples(of: signatures.Type, value: Value) -> Value:
     return parts if of.c.startswith("union") else tuple(parts.values())
 
 
-COMPLEX_FOR_DOTS = pytest.mark.xfail(reason="a complex number for ... is passed by value, not by pointer", strict=False)
-CALLS = [
-    pytest.param(
-        of,
-        id=of.name,
-        marks=[COMPLEX_FOR_DOTS] if any(isinstance(extra, signatures.Complex) for extra in of.extra) else [],
-    )
-    for of in MADE.functions
-]
+CALLS = [pytest.param(of, id=of.name) for of in MADE.functions]
 
 
 @pytest.mark.parametrize("function", CALLS)

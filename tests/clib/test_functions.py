@@ -236,12 +236,26 @@ def test_an_export_is_a_function_pointer_too(lib: clib.Library) -> None:
     assert len(table) == size
 
 
-def test_an_address_that_is_no_function(lib: clib.Library) -> None:
-    for address in (10**6, 2**32 - 1):
-        with pytest.raises(ValueError, match="is no function of the library's"):
-            lib.cast("int (*)(int)", address)
+def test_a_function_of_another_type(lib: clib.Library) -> None:
     with pytest.raises(Exception, match="which takes a function of type"):
         lib.cast("int (*)(int)", lib.pick(1))
+
+
+def test_a_library_that_empties_its_table(engine: Any, wat: Any) -> None:
+    text = """
+    (module (memory (export "memory") 4)
+      (table (export "__indirect_function_table") 1 100 funcref)
+      (func (export "each") (param i32))
+      (func (export "forget") (local $i i32)
+        (loop
+          (table.set (local.get $i) (ref.null func))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if 0 (i32.lt_u (local.get $i) (table.size))))))
+    """
+    lib = clib.load(wat(text), "void each(int (*f)(int)); void forget(void);", engine=engine)
+    lib.each(lambda n: n)
+    lib.forget()
+    assert lib.callback("int (*)(int)", lambda n: n)(3) == 3
 
 
 # --- further arguments --------------------------------------------------------------------------------------------------------

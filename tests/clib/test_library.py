@@ -113,7 +113,7 @@ def test_a_malloc_of_another_type_is_refused(engine: Any, wat: Any) -> None:
 @pytest.mark.requires("memory64")
 def test_a_library_with_64_bit_addresses(engine: Any, wat: Any) -> None:
     text = """
-    (module (memory (export "memory") i64 1)
+    (module (memory (export "memory") i64 4)
       (global $top (mut i64) (i64.const 1024))
       (func (export "malloc") (param i64) (result i64)
         global.get $top

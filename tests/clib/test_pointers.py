@@ -74,7 +74,7 @@ def test_mistakes_with_pointers(lib: clib.Library) -> None:
         (lambda: lib.new("void *"), "has no size"),
         (lambda: lib.new("opaque *"), "has no size"),
         (lambda: lib.new("int *", "1"), "int: expected an integer, got str"),
-        (lambda: lib.cast("int *", "1"), "cast\\(\\): an address"),
+        (lambda: lib.cast("int *", "1"), "cast\\(\\): expected a pointer, an array, a function or an address, got str"),
         (lambda: lib.sizeof("opaque"), "has no size"),
         (lambda: lib.typeof(5), "expected C's spelling of a type"),  # type: ignore[arg-type]
         (lambda: lib.free(5), "expected a Pointer, an Array or a Struct, got int"),  # type: ignore[arg-type]
@@ -82,10 +82,8 @@ def test_mistakes_with_pointers(lib: clib.Library) -> None:
     ]:
         with pytest.raises(TypeError, match=message):
             call()
-    with pytest.raises(OverflowError, match="32 bits"):
-        lib.cast("int *", 2**32)
-    with pytest.raises(OverflowError):
-        lib.cast("int *", -1)
+    assert int(lib.cast("int *", -1)) == 2**32 - 1  # type: ignore[arg-type]
+    assert int(lib.cast("int *", 2**32)) == 0  # type: ignore[arg-type]
 
 
 def test_addresses_of_fields(lib: clib.Library) -> None:

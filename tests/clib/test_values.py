@@ -177,9 +177,9 @@ def test_complex_numbers_that_do_not_fit(lib: clib.Library) -> None:
 
 def test_truth_as_c_sees_it(lib: clib.Library) -> None:
     pointer = lib.new("int *")
-    for value in (True, 1, -1, 256, 0.5, np.bool_(True), pointer, np.float32(2), 1j):
+    for value in (True, 1, -1, 256, 0.5, np.bool_(True), pointer, np.float32(2), 1j, lib.cast("int", 2)):
         assert lib.same_bool(value) is True
-    for value in (False, 0, 0.0, None, np.bool_(False), 0j):
+    for value in (False, 0, 0.0, None, np.bool_(False), 0j, lib.cast("int", 0)):
         assert lib.same_bool(value) is False
 
 
@@ -205,6 +205,13 @@ def test_bytes_and_none_are_strings_too(lib: clib.Library) -> None:
     assert lib.length(bytearray(b"abc\0")) == 3
     assert lib.no_text() is None
     assert lib.static_text() == "static"
+
+
+def test_a_buffer_without_a_nul_is_a_string_too(lib: clib.Library) -> None:
+    assert lib.length("x" * 1000) == 1000  # leaves its bytes where the next arguments go
+    for size in (0, 3, 100_000):
+        assert lib.length(bytearray(b"y" * size)) == size
+        assert lib.length(memoryview(b"y" * 2 * size)[::2]) == size
 
 
 def test_a_nul_within_a_str_is_refused(lib: clib.Library) -> None:
@@ -309,6 +316,10 @@ def test_a_cast_wraps_around_as_in_c(lib: clib.Library) -> None:
     assert lib.cast("color", 5).value is lib.color.GREEN  # type: ignore[union-attr]
     assert repr(lib.cast("short", 7)) == "<anywasm.clib.Value 'short': 7>"
     assert lib.add(lib.cast("short", 7), 1) == 8
+    assert lib.same_cdouble(lib.cast("double _Complex", 1 + 2j)) == 1 + 2j
+    assert complex(lib.cast("float", 0.5)) == 0.5  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        float(lib.cast("double _Complex", 1j))  # type: ignore[arg-type]
     for bad in ("point", "void"):
         with pytest.raises(TypeError, match="expected a number's or a pointer's type"):
             lib.cast(bad, 1)
