@@ -71,7 +71,7 @@ def test_a_go_program_sees_its_world(
         compiled(build_go(programs / "world")),
         ["a", "b c"],
         env={"GREETING": "hello"},
-        mounts={"/data": anywasm.Mount(tmp_path, writable=True)},
+        mounts={"/data": anywasm.wasi.Directory(tmp_path)},
         input=b"from stdin",
         capture_output=True,
     )
@@ -121,7 +121,7 @@ def test_a_c_program_works_on_files_and_directories(
     (tmp_path / "old.txt").write_text("old text")
     done = anywasm.run(
         compiled(compile_c(programs / "files.c")),
-        mounts={"/files": anywasm.Mount(tmp_path, writable=True)},
+        mounts={"/files": anywasm.wasi.Directory(tmp_path)},
         capture_output=True,
     )
     assert done.stderr == b""
@@ -145,7 +145,8 @@ def test_a_c_program_cannot_write_into_a_read_only_mount(
     compiled: Any, compile_c: Compile, programs: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "old.txt").write_text("old text")
-    done = anywasm.run(compiled(compile_c(programs / "files.c")), mounts={"/files": tmp_path}, capture_output=True)
+    mounts = {"/files": anywasm.wasi.Directory(tmp_path, readonly=True)}
+    done = anywasm.run(compiled(compile_c(programs / "files.c")), mounts=mounts, capture_output=True)
     assert done.returncode != 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old text"

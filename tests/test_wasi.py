@@ -56,7 +56,7 @@ def guest(guest_of: MakeGuest) -> Guest:
 def work(engine: anywasm.Engine, tmp_path: Path) -> Guest:
     """A guest with a writable mount, its descriptor 3, which has `file` in it."""
     (tmp_path / "file").write_text("0123456789")
-    return Guest(engine, anywasm.Wasi(mounts={"/": anywasm.Mount(tmp_path, writable=True)}))
+    return Guest(engine, anywasm.Wasi(mounts={"/": anywasm.wasi.Directory(tmp_path)}))
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_hostile_numbers_never_crash(engine: anywasm.Engine, tmp_path: Path) -> 
     wide = [0, 1, 2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
     chance = random.Random(1)
     names = sorted(set(FUNCTIONS) - {"proc_exit", "proc_raise", "poll_oneoff"})
-    guest = Guest(engine, anywasm.Wasi(["a"], {"b": "c"}, mounts={"/": anywasm.Mount(tmp_path, writable=True)}))
+    guest = Guest(engine, anywasm.Wasi(["a"], {"b": "c"}, mounts={"/": anywasm.wasi.Directory(tmp_path)}))
     for _ in range(5000):
         name = chance.choice(names)
         arguments = [chance.choice(numbers if letter == "i" else wide) for letter in FUNCTIONS[name]]
@@ -977,18 +977,23 @@ def test_what_is_no_wasi_is_refused(engine: anywasm.Engine) -> None:
 
 def test_a_wasi_shows_what_it_is(tmp_path: Path) -> None:
     assert repr(anywasm.Wasi()) == "Wasi()"
-    wasi = anywasm.Wasi(["a"], {"b": "c"}, {"/d": "e", "/f": anywasm.Mount("g", writable=True)}, stdin=b"h")
+    wasi = anywasm.Wasi(["a"], {"b": "c"}, {"/d": "e", "/f": anywasm.wasi.Directory("g", readonly=True)}, stdin=b"h")
     assert repr(wasi) == (
-        "Wasi(args=('a',), env={'b': 'c'}, mounts={'/d': Mount('e'), '/f': Mount('g', writable=True)}, stdin=b'h')"
+        "Wasi(args=('a',), env={'b': 'c'}, "
+        "mounts={'/d': Directory('e'), '/f': Directory('g', readonly=True)}, stdin=b'h')"
     )
 
 
 def test_mounts_compare(tmp_path: Path) -> None:
-    assert anywasm.Mount("a") == anywasm.Mount(Path("a")) != anywasm.Mount("a", writable=True)
-    assert len({anywasm.Mount("a"), anywasm.Mount("a"), anywasm.Mount("b")}) == 2
+    assert (
+        anywasm.wasi.Directory("a") == anywasm.wasi.Directory(Path("a")) != anywasm.wasi.Directory("a", readonly=True)
+    )
+    assert len({anywasm.wasi.Directory("a"), anywasm.wasi.Directory("a"), anywasm.wasi.Directory("b")}) == 2
 
 
-@pytest.mark.parametrize("settings", [anywasm.Wasi(), anywasm.Mount("a")], ids=lambda settings: type(settings).__name__)
+@pytest.mark.parametrize(
+    "settings", [anywasm.Wasi(), anywasm.wasi.Directory("a")], ids=lambda settings: type(settings).__name__
+)
 def test_settings_do_not_change(settings: Any) -> None:
     for name in type(settings).__slots__:
         with pytest.raises(AttributeError, match="cannot be set"):
@@ -998,7 +1003,7 @@ def test_settings_do_not_change(settings: Any) -> None:
 
 
 def test_settings_can_be_copied_and_pickled() -> None:
-    wasi = anywasm.Wasi(["a"], {"b": "c"}, {"/d": anywasm.Mount("e", writable=True)}, stdin=b"f")
+    wasi = anywasm.Wasi(["a"], {"b": "c"}, {"/d": anywasm.wasi.Directory("e", readonly=True)}, stdin=b"f")
     assert repr(pickle.loads(pickle.dumps(wasi))) == repr(copy.deepcopy(wasi)) == repr(wasi)
 
 
@@ -1040,7 +1045,10 @@ def test_c_programs_see_a_whole_world(
     done = anywasm.run(
         compile_c(programs / "wasi.c"),
         env={"HOME": "/files"},
-        mounts={"/files": anywasm.Mount(tmp_path, writable=True), "/read-only": tmp_path},
+        mounts={
+            "/files": anywasm.wasi.Directory(tmp_path),
+            "/read-only": anywasm.wasi.Directory(tmp_path, readonly=True),
+        },
         engine=engine,
         capture_output=True,
         text=True,

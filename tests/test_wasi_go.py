@@ -26,7 +26,7 @@ def test_go_programs_work_with_files(
     done = anywasm.run(
         build_go(programs / "gofiles"),
         env={"PWD": "/files"},
-        mounts={"/files": anywasm.Mount(work, writable=True), "/read-only": work},
+        mounts={"/files": anywasm.wasi.Directory(work), "/read-only": anywasm.wasi.Directory(work, readonly=True)},
         engine=engine,
         capture_output=True,
         text=True,

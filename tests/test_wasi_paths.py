@@ -51,7 +51,7 @@ def mount(engine: anywasm.Engine, root: Path, request: pytest.FixtureRequest) ->
     """mount(writable): a guest with `root` as its descriptor 3."""
 
     def make(writable: bool) -> Guest:
-        wasi = anywasm.Wasi(mounts={"/": anywasm.Mount(root, writable=writable)})
+        wasi = anywasm.Wasi(mounts={"/": anywasm.wasi.Directory(root, readonly=not writable)})
         return Guest(engine, wasi._open(avoid_openat2=request.param == "walk"))
 
     return make
@@ -479,14 +479,14 @@ def test_a_read_only_mount_refuses_every_change(reader: Guest, root: Path) -> No
 
 
 def test_nothing_moves_between_a_writable_and_a_read_only_mount(engine: anywasm.Engine, root: Path) -> None:
-    guest = Guest(engine, anywasm.Wasi(mounts={"/w": anywasm.Mount(root / "sub", writable=True), "/r": root}))
+    guest = Guest(engine, anywasm.Wasi(mounts={"/w": root / "sub", "/r": anywasm.wasi.Directory(root, readonly=True)}))
     assert error_of(guest.rename, "file", "stolen", fd=4, other_fd=3) == "ROFS"
     assert error_of(guest.link, "file", "stolen", fd=4, other_fd=3) == "ROFS"
     assert error_of(guest.rename, "inner", "given", fd=3, other_fd=4) == "ROFS"
 
 
 def test_two_writable_mounts_move_files_between_them(engine: anywasm.Engine, root: Path) -> None:
-    mounts = {"/a": anywasm.Mount(root, writable=True), "/b": anywasm.Mount(root / "sub", writable=True)}
+    mounts = {"/a": anywasm.wasi.Directory(root), "/b": anywasm.wasi.Directory(root / "sub")}
     guest = Guest(engine, anywasm.Wasi(mounts=mounts))
     guest.rename("file", "moved", fd=3, other_fd=4)
     assert (root / "sub" / "moved").read_text() == "content"

@@ -43,7 +43,7 @@ from ._host import pass_caller
 from ._linker import Linker
 from ._load import load
 from ._run import CompletedRun, run
-from ._wasi import Mount, Wasi
+from .wasi import Wasi
 
 _Mapping.register(Exports)
 
@@ -69,7 +69,6 @@ __all__ = [
     "Memory",
     "MemoryType",
     "Module",
-    "Mount",
     "Ref",
     "Store",
     "Table",

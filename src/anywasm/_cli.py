@@ -17,7 +17,6 @@ from . import (
     LimitError,
     LinkError,
     Module,
-    Mount,
     Store,
     Trap,
     Wasi,
@@ -32,6 +31,7 @@ from . import (
 from ._linking import described
 from ._load import as_module, program
 from ._run import program_name, start
+from .wasi import Directory
 
 TYPE_CHECKING = False  # importing typing, pathlib and the like would take as long as running a program
 if TYPE_CHECKING:
@@ -181,15 +181,15 @@ def engine_name(text: str) -> str:
     return text
 
 
-def mount(text: str, *, writable: bool = True) -> tuple[str, Mount]:
+def mount(text: str, *, readonly: bool = False) -> tuple[str, Directory]:
     host, _, guest = text.partition("::")
     if not host:
         raise argparse.ArgumentTypeError(f"{text!r}: the host's directory is missing")
-    return guest or host, Mount(host, writable=writable)
+    return guest or host, Directory(host, readonly=readonly)
 
 
-def read_only_mount(text: str) -> tuple[str, Mount]:
-    return mount(text, writable=False)
+def read_only_mount(text: str) -> tuple[str, Directory]:
+    return mount(text, readonly=True)
 
 
 def variable(text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ._core import Func, FuncType, Global, Instance, LinkError, Memory, Module, Store, Table, Tag
 from ._linking import WASI, explain, near_miss
 from ._load import initialize
-from ._wasi import Wasi
+from .wasi import Wasi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

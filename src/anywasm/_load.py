@@ -7,7 +7,7 @@ import os
 
 from ._core import Engine, Instance, Module, Store
 from ._linking import WASI
-from ._wasi import Wasi
+from .wasi import Wasi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import os
 
 from ._core import Engine, Exit, FuncType, Instance, LimitError, LinkError, Module, Store
 from ._load import program
-from ._wasi import Wasi
+from .wasi import Wasi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def run(
       Unless told otherwise it writes to the process's stdout and stderr, and finds stdin at its end.
     capture_output: keep what it writes, for the result's ``stdout`` and ``stderr``.
     text: these two, and *input*, are str, in this *encoding*; bytes that are not of it are replaced.
-    mounts: ``{guest path: host path}``, read-only, or ``{guest path: Mount(host path, writable=True)}``.
+    mounts: ``{guest path: host path}``, or what else :class:`Wasi` takes there, such as
+      ``{"/data": anywasm.wasi.Directory("data", readonly=True)}``.
     timeout: seconds until it is stopped, sleeping and reading included, compiling not. An engine that is given as an
       object, or by a Module, needs ``interruptible=True``.
     memory: bytes that each of its memories may grow to.

@@ -62,7 +62,9 @@ def test_items_of_another_type_are_refused(lib: clib.Library, values: Any, messa
 
 def test_items_out_of_range_are_refused(lib: clib.Library) -> None:
     numbers = [1, 2**31]
-    with pytest.raises(OverflowError, match=r"negate\(\): argument 1 'values' \(int \*\): item 1: 2147483648 is out of range"):
+    with pytest.raises(
+        OverflowError, match=r"negate\(\): argument 1 'values' \(int \*\): item 1: 2147483648 is out of range"
+    ):
         lib.negate(numbers, 2)
     assert numbers == [1, 2**31]
 

@@ -40,7 +40,10 @@ def test_from_bytes_a_path_and_a_module(engine: anywasm.Engine, wat: Any, tmp_pa
 @pytest.mark.parametrize(
     ("declaration", "message"),
     [
-        ("int twice(int, int);", "twice is declared as 'int twice(int, int)', which takes a function of type (i32, i32) -> i32, but the module's is (i32) -> i32"),
+        (
+            "int twice(int, int);",
+            "twice is declared as 'int twice(int, int)', which takes a function of type (i32, i32) -> i32, but the module's is (i32) -> i32",
+        ),
         ("double twice(int);", "(i32) -> f64"),
         ("void twice(int);", "takes a function of type (i32) -> ()"),
         ("int twice(long long);", "(i64) -> i32"),
@@ -149,7 +152,10 @@ def test_what_the_library_has(lib: clib.Library) -> None:
 
 
 def test_what_the_library_has_not(lib: clib.Library) -> None:
-    with pytest.raises(AttributeError, match=r"the function missing is declared \(.*library.h:\d+\), but the module does not export it: link it with -Wl,--export=missing"):
+    with pytest.raises(
+        AttributeError,
+        match=r"the function missing is declared \(.*library.h:\d+\), but the module does not export it: link it with -Wl,--export=missing",
+    ):
         lib.missing  # noqa: B018
     with pytest.raises(AttributeError, match="the library has no 'nothing'"):
         lib.nothing  # noqa: B018
@@ -173,8 +179,15 @@ def test_a_name_that_a_method_has_is_had_by_key(engine: Any, wat: Any) -> None:
 
 
 def in_trouble(lib: clib.Library) -> None:
-    for use in (lambda: lib.add(1, 2), lambda: lib.mean([1.0], 1), lambda: lib.new("int *"), lambda: lib.each(abs, None)):
-        with pytest.raises(clib.LibraryError, match=r"stopped in the middle of its work \(.*reset\(\) starts it anew") as caught:
+    for use in (
+        lambda: lib.add(1, 2),
+        lambda: lib.mean([1.0], 1),
+        lambda: lib.new("int *"),
+        lambda: lib.each(abs, None),
+    ):
+        with pytest.raises(
+            clib.LibraryError, match=r"stopped in the middle of its work \(.*reset\(\) starts it anew"
+        ) as caught:
             use()
         assert caught.value.__cause__ is lib.trouble
     assert "(to be reset)" in repr(lib)
@@ -338,7 +351,13 @@ def test_close_ends_everything(load: Any) -> None:
     with load() as lib:
         values, text = lib.array("int", 2), lib.string("a")
         add = lib.add
-    for use in (lambda: add(1, 2), lambda: values[0], lambda: text.read_cstring(), lambda: lib.counter, lambda: lib.new("int *")):
+    for use in (
+        lambda: add(1, 2),
+        lambda: values[0],
+        lambda: text.read_cstring(),
+        lambda: lib.counter,
+        lambda: lib.new("int *"),
+    ):
         with pytest.raises(ValueError, match="closed"):
             use()
     assert "closed" in repr(values)

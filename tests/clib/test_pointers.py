@@ -119,7 +119,13 @@ def test_what_python_owns_is_freed_when_it_is_dropped(lib: clib.Library) -> None
 
 def test_whatever_was_made_of_it_keeps_it(lib: clib.Library) -> None:
     values = lib.array("int", [1, 2, 3])
-    parts = [lib.cast("int *", values), values[1:], memoryview(values), lib.cast("void *", values), lib.addressof(values)]
+    parts = [
+        lib.cast("int *", values),
+        values[1:],
+        memoryview(values),
+        lib.cast("void *", values),
+        lib.addressof(values),
+    ]
     del values
     while parts:
         assert lib._core.owned == 1
@@ -289,7 +295,14 @@ def test_dropping_in_any_order(load: Any) -> None:
     for seed in range(20):
         chance = random.Random(seed)  # noqa: S311
         lib = load()
-        things = [lib.array("int", 3), lib.new("node *", {"label": "x"}), lib.add, lib.string("t"), lib, lib.shifted((1, 2), 0)]
+        things = [
+            lib.array("int", 3),
+            lib.new("node *", {"label": "x"}),
+            lib.add,
+            lib.string("t"),
+            lib,
+            lib.shifted((1, 2), 0),
+        ]
         things += [things[0][1:], memoryview(things[0]), lib.callback("int (*)(int, void *)", lambda v, d: v)]
         gone = weakref.ref(lib)
         del lib

@@ -143,7 +143,9 @@ def test_what_has_no_float_is_no_number(lib: clib.Library, value: Any) -> None:
 
 
 def test_a_number_that_float_cannot_hold_is_an_overflow(lib: clib.Library) -> None:
-    with pytest.raises(OverflowError, match=r"same_float\(\): argument 1 'value' \(float\): 1e\+39 is out of the range of float"):
+    with pytest.raises(
+        OverflowError, match=r"same_float\(\): argument 1 'value' \(float\): 1e\+39 is out of the range of float"
+    ):
         lib.same_float(1e39)
     with pytest.raises(OverflowError, match="out of the range of double"):
         lib.same_double(10**400)
@@ -233,7 +235,9 @@ def test_what_is_no_string_is_refused(lib: clib.Library, value: Any) -> None:
 
 
 def test_a_result_that_is_no_utf8_tells_what_to_do(lib: clib.Library) -> None:
-    with pytest.raises(ValueError, match=r"latin1\(\): the result is not utf-8: let it come as bytes \(bytes=") as caught:
+    with pytest.raises(
+        ValueError, match=r"latin1\(\): the result is not utf-8: let it come as bytes \(bytes="
+    ) as caught:
         lib.latin1()
     assert isinstance(caught.value.__cause__, UnicodeDecodeError)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from .._core import Array, Engine, Func, Instance, Memory, Pointer, Store, Struct, Value, _Imports, _ModuleSource
-    from .._wasi import Wasi
+    from ..wasi import Wasi
 
     TypeText: TypeAlias = str | CType
 
@@ -325,7 +325,9 @@ class Library:
         if isinstance(text, CType):
             return text
         if not isinstance(text, str):
-            raise TypeError(f"typeof(): expected C's spelling of a type, such as 'int *', got {builtins.type(text).__name__}")
+            raise TypeError(
+                f"typeof(): expected C's spelling of a type, such as 'int *', got {builtins.type(text).__name__}"
+            )
         from ._parse import typeof
 
         return typeof(self._declarations, text)
@@ -369,7 +371,9 @@ class Library:
         """Return a ``char *`` to new memory with a copy of *text* and a NUL behind it. Freed as what :meth:`new` gives."""
         if isinstance(text, str):
             if "\0" in text:
-                raise ValueError("string(): the str has a NUL character within, where C would end it: pass bytes if meant")
+                raise ValueError(
+                    "string(): the str has a NUL character within, where C would end it: pass bytes if meant"
+                )
             text = text.encode(self._core.encoding or "utf-8")
         if not isinstance(text, (builtins.bytes, bytearray)):
             raise TypeError(f"string(): expected str or bytes, got {builtins.type(text).__name__}")

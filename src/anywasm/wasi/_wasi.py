@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`anywasm.Wasi`: what a WASI program sees of the world. The host functions themselves are in C."""
+
+from __future__ import annotations
+
+import os
+
+from anywasm._core import WasiHost
+
+from ._mounts import Directory
+from ._settings import Settings
+from ._streams import call_all, check_stream, open_input, open_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from ._mounts import StrPath
+
+MOST_MOUNTS = 1000  # a program has at most 1024 descriptors open
+
+
+class Wasi(Settings):
+    """What a WASI program sees of the world: nothing but what is given here. One serves any number of stores.
+
+    args: the program's arguments, its own name first.
+    env: its environment, by name.
+    mounts: what the program finds files in, by the path that it knows it by, such as ``{"/data": "/srv/data"}``. A path
+        is a directory of the host's that it may write to, :class:`Directory` can make it read-only. The program never
+        gets out of a mount, whatever links it finds or makes.
+    stdin: None is empty; "inherit" is the process's own; bytes are what the program reads; a path or an int is a file
+        or descriptor; so is an open file; any other object gives what its ``read(n)`` (or ``read1(n)``) returns.
+    stdout, stderr: None discards; "inherit" is the process's own; a path is a file to be written anew; an int or an
+        open file is written to directly; any other object is written to with ``write(bytes)``, or, if it is a text
+        stream, with ``write(str)``, decoded as UTF-8, and flushed. ``stderr="stdout"`` joins them.
+
+    Files are opened when a store is made with this. What a stream raises comes out of the call that runs the program.
+    Raises TypeError and ValueError for what cannot be any of these; OSError, when a store is made, for files that
+    cannot be opened.
+    """
+
+    __slots__ = ("args", "env", "mounts", "stderr", "stdin", "stdout")
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    mounts: Mapping[str, Directory]
+    stdin: Any
+    stdout: Any
+    stderr: Any
+
+    def __init__(
+        self,
+        args: Iterable[str | bytes | os.PathLike[str]] = (),
+        env: Mapping[str, str] | None = None,
+        mounts: Mapping[str, StrPath | Directory] | None = None,
+        stdin: Any = None,
+        stdout: Any = None,
+        stderr: Any = None,
+    ) -> None:
+        if isinstance(args, (str, bytes)):
+            raise TypeError("Wasi(): args: expected a sequence of arguments, got one string")
+        given = {
+            guest_path(guest): host if isinstance(host, Directory) else Directory(host)
+            for guest, host in items(mounts, "mounts")
+        }
+        if len(given) > MOST_MOUNTS:
+            raise ValueError(f"Wasi(): mounts: {len(given)} are too many, {MOST_MOUNTS} is the limit")
+        joined = isinstance(stderr, str) and stderr == "stdout"
+        self._set(
+            args=tuple(text(argument, "args") for argument in args),
+            env={name_of_variable(name): text(value, "env") for name, value in items(env, "env")},
+            mounts=given,
+            stdin=check_stream(stdin, "stdin", "read"),
+            stdout=check_stream(stdout, "stdout", "write"),
+            stderr=stderr if joined else check_stream(stderr, "stderr", "write"),
+        )
+
+    def __repr__(self) -> str:
+        given = ((name, getattr(self, name)) for name in ("args", "env", "mounts", "stdin", "stdout", "stderr"))
+        return f"Wasi({', '.join(f'{name}={value!r}' for name, value in given if value or value == b'')})"
+
+    def _open(self, *, avoid_openat2: bool = False) -> WasiHost:
+        """Open the files, and make the host of one store; it has descriptors of its own."""
+        opened: list[int] = []
+        finish: list[Callable[[], None]] = []
+        try:
+            stdin = open_input(self.stdin, opened)
+            stdout = open_output(self.stdout, 1, opened, finish)
+            same = self.stderr == "stdout" or (isinstance(self.stderr, os.PathLike) and self.stderr == self.stdout)
+            stderr = stdout if same else open_output(self.stderr, 2, opened, finish)
+            mounts = []
+            for guest, mount in self.mounts.items():
+                descriptor = os.open(mount.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                opened.append(descriptor)
+                mounts.append((os.fsencode(guest), descriptor, not mount.readonly))
+            return WasiHost(
+                [os.fsencode(argument) for argument in self.args],
+                [os.fsencode(f"{name}={value}") for name, value in self.env.items()],
+                (stdin, stdout, stderr),
+                mounts,
+                finish=(lambda: call_all(finish)) if finish else None,
+                avoid_openat2=avoid_openat2,
+            )
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
+
+def text(value: str | bytes | os.PathLike[str], where: str) -> str:
+    try:
+        result = os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"Wasi(): {where}: expected str or a path, got {type(value).__name__}") from None
+    if "\0" in result:
+        raise ValueError(f"Wasi(): {where}: {result!r} has a NUL character")
+    return result
+
+
+def items(mapping: Mapping[Any, Any] | None, where: str) -> Iterable[tuple[Any, Any]]:
+    if mapping is None:
+        return ()
+    try:
+        return mapping.items()
+    except AttributeError:
+        raise TypeError(f"Wasi(): {where}: expected a mapping, got {type(mapping).__name__}") from None
+
+
+def guest_path(path: str) -> str:
+    result = text(path, "mounts")
+    if not result:
+        raise ValueError("Wasi(): mounts: the guest's path is empty")
+    return result
+
+
+def name_of_variable(name: str) -> str:
+    result = text(name, "env")
+    if not result or "=" in result:
+        raise ValueError(f"Wasi(): env: {result!r} is no name of a variable")
+    return result
