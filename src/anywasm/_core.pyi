@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from os import PathLike
-from typing import Any, Final, Literal, TypeAlias, final, overload
+from typing import Any, Final, Literal, Never, SupportsIndex, TypeAlias, final, overload
 
 from _typeshed import structseq
 from typing_extensions import Buffer, Self
@@ -420,6 +420,7 @@ class Pointer:
     def __sub__(self, other: Pointer, /) -> int: ...
     @overload
     def __sub__(self, count: SupportsIndex, /) -> Pointer: ...
+    def __rsub__(self, other: Never, /) -> Never: ...  # a slot has both
     def __bool__(self) -> bool: ...
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -478,6 +479,12 @@ class Value:
     def __int__(self) -> int: ...
     def __float__(self) -> float: ...
     def __index__(self) -> int: ...
+
+@final
+class CBlock: ...  # memory of the library's that Python owns
+
+@final
+class CCallback: ...  # a callable in the library's function table
 
 # --- errors ---------------------------------------------------------------------------------------------------
 
