@@ -331,7 +331,8 @@ def test_names_that_python_reserves_stay_numbers() -> None:
         ("3.0L", 3.0), ("-1.5 * 2", -3.0), ("1 / 2.0", 0.5),
         ('"text"', "text"), ('"a" "b"', "ab"), (r'"\"\x41\tä"', '"A\tä'), ('u8"ä"', "ä"),
         ("(uint8_t)300", 44), ("((size_t)-1)", 2**32 - 1), ("(char)200", -56), ("(double)1", 1.0), ("(bool)7", 1),
-        ("sizeof(point)", 16), ("sizeof(void *)", 4), ("sizeof(int[3])", 12), ("_Alignof(double)", 8),
+        ("sizeof(point)", 16), ("sizeof(void *)", 4), ("sizeof(int[3])", 12), ("sizeof(point) + sizeof(size_t)", 20),
+        ("_Alignof(double)", 8),
         ("offsetof(point, y)", 8), ("INT_MAX", 2**31 - 1), ("UINT64_MAX", 2**64 - 1), ("LONG_MIN", -(2**31)),
         ("INT64_C(5)", 5), ("OTHER + 1", 13), ("TWICE(4)", 8), ("true", 1), ("GREEN | 8", 9),
     ],
@@ -633,6 +634,7 @@ int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(
         ("struct node**", "struct node **"), ("double[4]", "double[4]"), ("double [2][3]", "double[2][3]"),
         ("int (*)(int, void *)", "int (*)(int, void *)"), ("point *[3]", "point *[3]"), ("int[]", "int[]"),
         ("enum color", "enum color"), ("constant *", "const int *"), ("uint8_t[SIZE]", "uint8_t[12]"),
+        ("int (*)(point *, constant *, bool, point)", "int (*)(point *, const int *, _Bool, point)"),
         ("const point *const", "const point *"), ("FILE *", "FILE *"), ("void", "void"), ("long  unsigned int", "unsigned long"),
     ],
 )  # fmt: skip
