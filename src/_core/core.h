@@ -24,7 +24,8 @@ typedef struct core_state {
     PyTypeObject *Frame;  // a struct sequence
 
     // Exceptions (errors.c)
-    PyObject *WasmError, *CompileError, *LinkError, *Trap, *Exit, *LimitError, *UnsupportedError, *LibraryError, *WasmException;
+    PyObject *WasmError, *CompileError, *LinkError, *Trap, *Exit, *LimitError, *UnsupportedError;
+    PyObject *LibraryError, *WasmException;
 
     // Interned strings
     PyObject *str_code, *str_frames, *str_tag, *str_payload, *str_fileno, *str_read, *str_write, *str_name, *str_open;

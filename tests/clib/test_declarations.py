@@ -35,7 +35,7 @@ def fields(of: CType) -> list[tuple[str | None, int]]:
     return [(name, offset) for name, _, offset, _, _ in of.fields]
 
 
-# --- functions ------------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_typedef_of_a_function_declares_functions_and_pointers() -> None:
     assert declarations.functions["g"].type.name == "int (int (*)(int), int (*)(int))"
 
 
-# --- sizes ----------------------------------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pointer_size", [4, 8])
@@ -124,7 +124,7 @@ def test_char_is_signed_and_no_integer_type() -> None:
     )
 
 
-# --- structs and unions -----------------------------------------------------------------------------------------
+# --- structs and unions ---------------------------------------------------------------------------------------------
 
 
 def test_a_typedef_names_a_struct_that_has_no_name() -> None:
@@ -270,7 +270,7 @@ def flattened(of: CType, base: int = 0) -> Iterator[tuple[str, int, int, int]]:
             yield name, base + offset, bit, width
 
 
-# --- enums ------------------------------------------------------------------------------------------------------
+# --- enums ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_enum_is_an_int_enum() -> None:
@@ -316,7 +316,7 @@ def test_names_that_python_reserves_stay_numbers() -> None:
     assert isinstance(declarations.constants["A"], enum.IntEnum)
 
 
-# --- constants ----------------------------------------------------------------------------------------------------
+# --- constants ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,8 @@ def test_names_that_python_reserves_stay_numbers() -> None:
         ("3.0L", 3.0), ("-1.5 * 2", -3.0), ("1 / 2.0", 0.5),
         ('"text"', "text"), ('"a" "b"', "ab"), (r'"\"\x41\tä"', '"A\tä'), ('u8"ä"', "ä"),
         ("(uint8_t)300", 44), ("((size_t)-1)", 2**32 - 1), ("(char)200", -56), ("(double)1", 1.0), ("(bool)7", 1),
-        ("sizeof(point)", 16), ("sizeof(void *)", 4), ("sizeof(int[3])", 12), ("_Alignof(double)", 8),
+        ("sizeof(point)", 16), ("sizeof(void *)", 4), ("sizeof(int[3])", 12), ("sizeof(point) + sizeof(size_t)", 20),
+        ("_Alignof(double)", 8),
         ("offsetof(point, y)", 8), ("INT_MAX", 2**31 - 1), ("UINT64_MAX", 2**64 - 1), ("LONG_MIN", -(2**31)),
         ("INT64_C(5)", 5), ("OTHER + 1", 13), ("TWICE(4)", 8), ("true", 1), ("GREEN | 8", 9),
     ],
@@ -374,7 +375,7 @@ def test_constants_of_this_file_are_constants() -> None:
     }
 
 
-# --- variables ----------------------------------------------------------------------------------------------------
+# --- variables ------------------------------------------------------------------------------------------------------
 
 
 def test_variables_have_types() -> None:
@@ -442,7 +443,7 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-# --- twice the same ---------------------------------------------------------------------------------------------------
+# --- twice the same -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -466,7 +467,7 @@ def test_saying_the_same_twice_is_fine(text: str) -> None:
     parse(text)
 
 
-# --- what cannot be ----------------------------------------------------------------------------------------------------
+# --- what cannot be -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -622,7 +623,7 @@ int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(
 """
 
 
-# --- typeof -------------------------------------------------------------------------------------------------------------
+# --- typeof ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -633,6 +634,7 @@ int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(
         ("struct node**", "struct node **"), ("double[4]", "double[4]"), ("double [2][3]", "double[2][3]"),
         ("int (*)(int, void *)", "int (*)(int, void *)"), ("point *[3]", "point *[3]"), ("int[]", "int[]"),
         ("enum color", "enum color"), ("constant *", "const int *"), ("uint8_t[SIZE]", "uint8_t[12]"),
+        ("int (*)(point *, constant *, bool, point)", "int (*)(point *, const int *, _Bool, point)"),
         ("const point *const", "const point *"), ("FILE *", "FILE *"), ("void", "void"), ("long  unsigned int", "unsigned long"),
     ],
 )  # fmt: skip
@@ -672,7 +674,7 @@ def test_typeof_tells_what_is_no_type(text: str, message: str) -> None:
     assert str(raised.value) == message
 
 
-# --- packages -----------------------------------------------------------------------------------------------------------
+# --- packages -------------------------------------------------------------------------------------------------------
 
 
 def test_importing_clib_imports_no_parser() -> None:
@@ -709,7 +711,7 @@ def run_python(program: str) -> str:
     return done.stdout.strip()
 
 
-# --- real headers ---------------------------------------------------------------------------------------------------------
+# --- real headers ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,9 @@ def test_the_number_of_arguments(lib: clib.Library) -> None:
         assert str(caught.value) == f"add(): expected 2 arguments, got {len(arguments)}: int add(int, int)"
     with pytest.raises(TypeError, match=r"add\(\): takes no keyword arguments"):
         lib.add(1, b=2)
-    with pytest.raises(TypeError, match=r"sum\(\): expected at least 1 argument, got 0: double sum\(const char \*, \.\.\.\)"):
+    with pytest.raises(
+        TypeError, match=r"sum\(\): expected at least 1 argument, got 0: double sum\(const char \*, \.\.\.\)"
+    ):
         lib.sum()
     with pytest.raises(TypeError, match=r"trap\(\): expected 0 arguments, got 1: void trap\(void\)"):
         lib.trap(1)
@@ -36,7 +38,7 @@ def test_a_function_is_an_object(lib: clib.Library) -> None:
         type(lib.mean)()
 
 
-# --- callbacks ------------------------------------------------------------------------------------------------------------
+# --- callbacks ------------------------------------------------------------------------------------------------------
 
 
 def test_a_callable_is_called(lib: clib.Library) -> None:
@@ -103,7 +105,9 @@ def test_what_a_callback_returns_is_checked(lib: clib.Library, result: Any, mess
 
 @pytest.mark.parametrize("value", [5, "f", [abs]])
 def test_what_is_no_callable_is_refused(lib: clib.Library, value: Any) -> None:
-    with pytest.raises(TypeError, match=r"apply\(\): argument 1 'function' \(double \(\*\)\(double\)\): expected a callable"):
+    with pytest.raises(
+        TypeError, match=r"apply\(\): argument 1 'function' \(double \(\*\)\(double\)\): expected a callable"
+    ):
         lib.apply(value, 1)
 
 
@@ -189,7 +193,9 @@ def test_a_callback_that_is_kept(lib: clib.Library) -> None:
     assert handler.call(5, None) == 10
     del handler
     gc.collect()
-    with pytest.raises(RuntimeError, match=r"whose Python callable is no longer there.*keep what Library.callback\(\) returns"):
+    with pytest.raises(
+        RuntimeError, match=r"whose Python callable is no longer there.*keep what Library.callback\(\) returns"
+    ):
         lib.call_kept(1)
     assert lib.add(1, 2) == 3
 
@@ -214,7 +220,7 @@ def test_mistakes_with_callbacks(lib: clib.Library) -> None:
         lib.callback("int (*)(int, ...)", abs)
 
 
-# --- function pointers ------------------------------------------------------------------------------------------------------
+# --- function pointers ----------------------------------------------------------------------------------------------
 
 
 def test_functions_of_the_librarys_own(lib: clib.Library) -> None:
@@ -258,7 +264,7 @@ def test_a_library_that_empties_its_table(engine: Any, wat: Any) -> None:
     assert lib.callback("int (*)(int)", lambda n: n)(3) == 3
 
 
-# --- further arguments --------------------------------------------------------------------------------------------------------
+# --- further arguments ----------------------------------------------------------------------------------------------
 
 
 def test_further_arguments_are_promoted(lib: clib.Library) -> None:

@@ -14,7 +14,15 @@ from anywasm import clib
 Point = namedtuple("Point", "x y")  # noqa: PYI024
 RECORD = np.dtype([("x", "f8"), ("y", "f8")])
 
-POINTS = [(1, 2), [1, 2], {"x": 1, "y": 2}, OrderedDict(y=2, x=1), UserDict(x=1, y=2), Point(1, 2), np.array([(1, 2)], RECORD)[0]]
+POINTS = [
+    (1, 2),
+    [1, 2],
+    {"x": 1, "y": 2},
+    OrderedDict(y=2, x=1),
+    UserDict(x=1, y=2),
+    Point(1, 2),
+    np.array([(1, 2)], RECORD)[0],
+]
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda value: type(value).__name__)
@@ -91,7 +99,16 @@ def test_a_union_has_one_of_its_fields(lib: clib.Library) -> None:
 
 def test_a_struct_with_everything(lib: clib.Library) -> None:
     made = lib.same_mixed(
-        {"small": -1, "large": 2**40, "flag": 1, "kind": 5, "signed_bits": -16, "part": (1, -2), "whole": 0x20001, "grid": [[1, 2], [4]]}
+        {
+            "small": -1,
+            "large": 2**40,
+            "flag": 1,
+            "kind": 5,
+            "signed_bits": -16,
+            "part": (1, -2),
+            "whole": 0x20001,
+            "grid": [[1, 2], [4]],
+        }
     )
     assert (made.small, made.large, made.flag, made.kind, made.signed_bits) == (-1, 2**40, 1, 5, -16)
     assert made.part == (1, -2)
@@ -243,7 +260,11 @@ def test_memory_of_the_librarys_own_keeps_nothing(lib: clib.Library) -> None:
 def test_const_is_kept(lib: clib.Library) -> None:
     pointer = lib.cast("const point *", lib.new("point *", (1, 2)))
     assert pointer.x == 1.0  # type: ignore[union-attr]
-    for change in (lambda: setattr(pointer, "x", 2), lambda: pointer.__setitem__(0, (1, 1)), lambda: setattr(pointer[0], "x", 1)):  # type: ignore[index, union-attr]
+    for change in (
+        lambda: setattr(pointer, "x", 2),
+        lambda: pointer.__setitem__(0, (1, 1)),
+        lambda: setattr(pointer[0], "x", 1),
+    ):  # type: ignore[index, union-attr]
         with pytest.raises(TypeError, match="const"):
             change()
     with pytest.raises(TypeError, match="the value is const, and the library may change what it gets here"):

@@ -98,7 +98,7 @@ def add_macros(
     declarations: Declarations, source: str, include_dirs: Sequence[str], defines: Mapping[str, object]
 ) -> None:
     """Add the macros of a C file and its own headers that are constants: debug information has none."""
-    from ._parse import _Reader
+    from ._parse import Reader
     from ._preprocess import preprocess
 
     with open(source, encoding="utf-8-sig", errors="replace") as file:
@@ -106,7 +106,7 @@ def add_macros(
     folders = [os.path.dirname(source), *include_dirs]
     with contextlib.suppress(DeclarationError):  # the compiler has understood it: this is not worth an error
         macros = preprocess(text, source, include_dirs=folders, defines=defines).macros
-        _Reader(declarations).read_macros(macros)
+        Reader(declarations).read_macros(macros)
 
 
 def keep_only(declarations: Declarations, exported: set[str]) -> tuple[str, ...]:

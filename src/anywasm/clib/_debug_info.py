@@ -14,8 +14,8 @@ from anywasm._core import CType, Module
 
 from ._basic import basic_types
 from ._declarations import DeclarationError, Declarations, Declared
-from ._layout import LayoutError, _bits
-from ._parse import _enumeration
+from ._layout import LayoutError, bit_unit
+from ._parse import enumeration_of
 from ._prepare import custom_sections
 
 TYPE_CHECKING = False
@@ -254,7 +254,7 @@ class Reader:
             return integer
         key = ("enum", name, *members.items())
         if key not in self.shared:
-            enumeration = _enumeration(tag or name, members)
+            enumeration = enumeration_of(tag or name, members)
             self.shared[key] = CType.enumeration(name, integer, enumeration)
             self.declarations.constants.update(members)
             self.declarations.constants.update(enumeration.__members__ if enumeration else {})
@@ -321,7 +321,7 @@ class Reader:
         if "DW_AT_bit_offset" in member.attributes:
             raise InexpressibleError("bit-fields are read from DWARF 4 or 5: compile with -gdwarf-4")
         try:
-            return name, *_bits(type, bit_offset(member), number(member, "DW_AT_bit_size"))
+            return name, *bit_unit(type, bit_offset(member), number(member, "DW_AT_bit_size"))
         except LayoutError as error:
             raise InexpressibleError(f"the bit-field {name}: {error}") from None
 

@@ -60,14 +60,14 @@ def typeof(declarations: Declarations, text: str) -> CType:
     """
     found = declarations.spelled.get(text)
     if found is None:
-        found = _simple(declarations, text) or _Reader(declarations).type_name(text)
+        found = _simple(declarations, text) or Reader(declarations).type_name(text)
         declarations.spelled[text] = found
     return found
 
 
 def _read(source: Preprocessed, pointer_size: int) -> Declarations:
     declarations = Declarations(pointer_size)
-    reader = _Reader(declarations, source.missing)
+    reader = Reader(declarations, source.missing)
     tree = parse_tokens(simplify(source.tokens), reader.known_types(), source.missing)
     reader.read(tree)
     reader.read_macros(source.macros)
@@ -113,7 +113,7 @@ class _Qualified(NamedTuple):
     const: bool = False
 
 
-class _Reader:
+class Reader:
     """Turns pycparser's tree into the types and names of Declarations."""
 
     def __init__(self, declarations: Declarations, missing: Sequence[str] = ()) -> None:
@@ -546,7 +546,7 @@ class _Reader:
             if f"{other} {node.name}" in types:
                 self.fail(node, f"'{node.name}' is already a {other}")
         members = self.enumerators(node)
-        enumeration = _enumeration(node.name or name, members)
+        enumeration = enumeration_of(node.name or name, members)
         if (was := types.get(tag or name or "")) is not None and was.kind == "enum":
             if _members(was.members) != _members(enumeration):
                 self.fail(node, f"'{tag or name}' is already defined, with other members")
@@ -646,7 +646,7 @@ def _enum_integer(members: Mapping[str, int]) -> str:
     return "int" if least >= -(2**31) and most < 2**31 else "long long"
 
 
-def _enumeration(name: str | None, members: Mapping[str, int]) -> type[enum.IntEnum] | None:
+def enumeration_of(name: str | None, members: Mapping[str, int]) -> type[enum.IntEnum] | None:
     """None for an enum without a name, and for one whose members' names are all reserved by Python."""
     taken = {member: value for member, value in members.items() if not (member.startswith("_") or member == "mro")}
     if name is None or not taken:

@@ -131,12 +131,13 @@ def parse_expression(tokens: Sequence[Token], typedefs: Collection[str]) -> Tree
     before = [Token(word, tokens[0].where) for word in ("int", "expression", "=")]
     _write(writer, [*before, *tokens, Token(";", tokens[-1].where)], typedefs)
     try:
-        nodes = parser.parse("".join(writer.text), "C").ext
+        parsed = parser.parse("".join(writer.text), "C").ext
     except failure:
         return None
-    if not nodes or getattr(nodes[-1], "name", None) != "expression" or len(nodes) > 1 + writer.lines.count(""):
+    nodes = [node for node in parsed if not _is_prelude(node, writer.lines)]
+    if len(nodes) != 1 or getattr(nodes[0], "name", None) != "expression":
         return None
-    return Tree([nodes[-1].init], writer.lines, {})
+    return Tree([nodes[0].init], writer.lines, {})
 
 
 def _parser() -> tuple[Any, type[Exception]]:
