@@ -674,6 +674,22 @@ def test_typeof_tells_what_is_no_type(text: str, message: str) -> None:
     assert str(raised.value) == message
 
 
+# --- Declarations -------------------------------------------------------------------------------------------------------
+
+
+def test_declarations_are_the_same_if_they_declare_the_same() -> None:
+    one, other = parse("int f(void);"), parse("int f(void);")
+    typeof(one, "int *")  # which declares nothing
+    assert one == other
+    assert one != parse("int f(int);")
+    assert one != "int f(void);"
+
+
+def test_declarations_tell_how_many_they_are() -> None:
+    declarations = parse("typedef int number; number f(void); extern number n;\n#define A 1\n#define B 2\n")
+    assert repr(declarations) == "<Declarations: 1 types, 1 functions, 1 variables, 2 constants>"
+
+
 # --- packages -----------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 
-from anywasm import _cache
 from anywasm._core import __version__
 
 from ._library import load
@@ -15,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from anywasm import _cache
 
     from ._declarations import Declarations
     from ._library import Library
@@ -80,6 +81,8 @@ def through_cache(
 ) -> bytes:
     import json
     from hashlib import sha256
+
+    from anywasm import _cache
 
     compiler = find_compiler()
     entry = None

@@ -8,15 +8,15 @@ whose symbols tell what it defines; the linker is told to export that.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections import namedtuple
 
 from anywasm._core import WasmError
-
-from ._prepare import MalformedError, Reader, custom_sections
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from ._prepare import Reader
 
 TARGET = "--target=wasm32-wasi"
 # Before the user's flags, which can change them. zig hides all symbols unless told otherwise.
@@ -47,26 +47,28 @@ class BuildError(WasmError):
     """C that does not compile or link, or no compiler; the message is the compiler's, with file and line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
+class Compiler(namedtuple("Compiler", ("command", "link_flags", "identity"))):  # noqa: PYI024 - typing is slow to import
     """A clang, and what it has to be told to compile for WASI.
 
     identity: changes when the compiler does.
     """
+
+    __slots__ = ()
 
     command: tuple[str, ...]
     link_flags: tuple[str, ...]
     identity: str
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(namedtuple("Built", ("binary", "functions", "variables", "headers", "warnings"))):  # noqa: PYI024
     """A library as it was linked, with the debug information in it.
 
     functions, variables: what the sources define and the library exports.
     headers: what they include, without the system's.
     warnings: of the compiler.
     """
+
+    __slots__ = ()
 
     binary: bytes
     functions: tuple[str, ...]
@@ -226,14 +228,18 @@ MAINS = (
 )  # of a program, which may lie in a library's file
 
 
-@dataclass(slots=True)
 class Symbols:
     """The names that object files define for others."""
 
-    functions: list[str] = field(default_factory=list)
-    variables: list[str] = field(default_factory=list)
+    __slots__ = ("functions", "variables")
+
+    def __init__(self) -> None:
+        self.functions: list[str] = []
+        self.variables: list[str] = []
 
     def add(self, binary: bytes) -> None:
+        from ._prepare import MalformedError, Reader, custom_sections
+
         for name, data in custom_sections(binary):
             if name == "linking":
                 try:
