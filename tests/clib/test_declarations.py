@@ -587,6 +587,19 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, message: str) -> N
     assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"int {'(' * 3000}x{')' * 3000};", f"int {'*' * 3000}x;", f"{'struct {' * 3000} int x; {'} a;' * 3000}",
+        f"enum {{ A = {'1 + ' * 3000} 1 }};", f"int x[{'(' * 3000}1{')' * 3000}];", f"int x = {'-' * 3000}1;",
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_what_is_nested_too_deeply_is_told_with_its_line(text: str) -> None:
+    with pytest.raises(DeclarationError, match=r"^x.h:2: this is nested too deeply to be read$"):
+        parse(f"int f(void);\n{text}", file="x.h")
+
+
 def test_whatever_is_wrong_is_told_with_a_line() -> None:
     """Texts in which a few tokens were removed, exchanged or added."""
     generator = random.Random(5)
@@ -665,6 +678,7 @@ def test_typeof_gives_the_declared_structs() -> None:
         ("point p", "'point p': C has no type that is spelled so"),
         ("point; int", "'point; int': C has no type that is spelled so"),
         ("struct none[2]", "'struct none[2]': an array's items need a size, and 'struct none' has none"),
+        (f"int {'*' * 9000}", f"'int {'*' * 196}…': this is nested too deeply to be read"),
         ("int[n]", "'int[n]': an array's length is not constant: 'n' is not a constant"),
     ],
 )

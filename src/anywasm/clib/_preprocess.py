@@ -47,6 +47,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+MOST_INCLUDES = 15  # headers within headers; C promises no more
+
 # Directives that pcpp does not know and that mean nothing here.
 _IGNORED = {"ident", "sccs", "line", "warning", "include_next", "assert", "unassert"}
 
@@ -125,8 +127,10 @@ def preprocess(
     try:
         preprocessor.parse(text, file)
         tokens = _tokens(preprocessor)
-    except RecursionError as error:
-        raise DeclarationError(f"{preprocessor.place()}: the headers include each other without end") from error
+    except RecursionError:
+        included = preprocessor.include_depth > MOST_INCLUDES
+        story = "the headers include each other without end" if included else "macros are nested too deeply here"
+        raise DeclarationError(f"{preprocessor.place()}: {story}") from None
     except (
         AssertionError,
         AttributeError,
@@ -204,7 +208,10 @@ def _expanded(preprocessor: Any, macro: Any) -> list[Token]:
         return [Token(macro.value[0].value, where)]
     from copy import copy
 
-    tokens = preprocessor.expand_macros([copy(token) for token in macro.value], [macro.name])
+    try:
+        tokens = preprocessor.expand_macros([copy(token) for token in macro.value], [macro.name])
+    except RecursionError:
+        return [Token(macro.name, where)]  # whatever it is, it is no number
     parts = [
         ("" if getattr(token, "expanded_from", None) == getattr(before, "expanded_from", None) else " ") + token.value
         for before, token in zip([None, *tokens], tokens, strict=False)

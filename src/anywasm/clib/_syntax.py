@@ -107,7 +107,11 @@ class Writer:
 
 
 def parse_tokens(tokens: Sequence[Token], typedefs: Collection[str], missing: Sequence[str] = ()) -> Tree:
-    """typedefs: names that are types already. missing: headers that were not found, for messages."""
+    """The declarations in the tokens.
+
+    typedefs: names that are types already. missing: headers that were not found, for messages.
+    Raises DeclarationError.
+    """
     parser, failure = _parser()
     writer = Writer()
     prelude = _write(writer, tokens, typedefs)
@@ -115,6 +119,9 @@ def parse_tokens(tokens: Sequence[Token], typedefs: Collection[str], missing: Se
         tree = parser.parse("".join(writer.text), "C")
     except failure as error:
         raise _explain(_placed(str(error), parser), tokens, writer.starts[prelude:], typedefs, missing) from None
+    except RecursionError:
+        line = re.match(r"C:(\d+)", _placed("", parser))
+        raise too_deep(writer.lines[int(line[1]) - 1] if line else tokens[0].where) from None
     return Tree(
         [node for node in tree.ext if not _is_prelude(node, writer.lines)],
         writer.lines,
@@ -123,7 +130,7 @@ def parse_tokens(tokens: Sequence[Token], typedefs: Collection[str], missing: Se
 
 
 def parse_expression(tokens: Sequence[Token], typedefs: Collection[str]) -> Tree | None:
-    """A tree of one node, or None if the tokens are no expression."""
+    """A tree of one node, or None if the tokens are no expression. Raises RecursionError."""
     if not tokens:
         return None
     parser, failure = _parser()
@@ -174,6 +181,10 @@ def _placed(message: str, parser: Any) -> str:
         return f"C:{token.lineno}:{token.column}: {message.removeprefix('C: ')}"
     except Exception:  # noqa: BLE001  # none comes, or another version has no such method
         return message
+
+
+def too_deep(where: str) -> DeclarationError:
+    return DeclarationError(f"{where}: this is nested too deeply to be read")
 
 
 def _explain(
