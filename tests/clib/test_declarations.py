@@ -443,6 +443,41 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+def test_headers_that_include_each_other_without_end_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.h").write_text('#include "b.h"\n')
+    (tmp_path / "b.h").write_text('int f(void);\n#include "a.h"\n')
+    with pytest.raises(DeclarationError, match=r"[ab].h:\d: the headers include each other without end"):
+        parse_header(tmp_path / "a.h")
+
+
+def test_macros_that_are_nested_too_deeply_are_told() -> None:
+    text = "#define A0 1\n" + "".join(f"#define A{n + 1} A{n}\n" for n in range(3000)) + "int x[A3000];\n"
+    with pytest.raises(DeclarationError, match=r"x.h:3001: macros are nested too deeply here"):
+        parse(text, file="x.h")
+
+
+# --- names -------------------------------------------------------------------------------------------------------------
+
+
+def test_names_may_have_all_letters_and_dollars() -> None:
+    declarations = parse(
+        "typedef struct größe { int höhe; } größe; enum farbe { grün = 5, rötlich };\n"
+        "größe *prüfe(größe wert, int zahl$, int (*für)(größe)); extern größe $jetzt[grün];\n"
+    )
+    assert declarations.functions["prüfe"].type.parameter_names == ("wert", "zahl$", "für")
+    assert declarations.types["größe"].fields[0][0] == "höhe"  # type: ignore[index]
+    assert declarations.types["struct größe"] is declarations.types["größe"]
+    assert declarations.types["enum farbe"].members.__name__ == "farbe"
+    assert declarations.constants == {"grün": 5, "rötlich": 6}
+    assert declarations.variables["$jetzt"].type.name == "struct größe[5]"
+    assert typeof(declarations, "int (*)(größe *, größe)").name == "int (*)(struct größe *, struct größe)"
+
+
+def test_a_mistake_with_such_a_name_is_told() -> None:
+    with pytest.raises(DeclarationError, match=r"x.h:2: unknown type 'Größe': is it 'größe'\?"):
+        parse("typedef int größe;\nGröße f(void);", file="x.h")
+
+
 # --- twice the same ---------------------------------------------------------------------------------------------------
 
 
