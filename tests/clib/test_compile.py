@@ -40,6 +40,22 @@ def test_c_in_one_line(engine: anywasm.Engine) -> None:
     assert clib.compile(TWICE, engine=engine).twice(21) == 42
 
 
+def test_a_macro_that_is_no_constant_says_so(engine: anywasm.Engine) -> None:
+    declarations = "#define LAST ((void *)-1)\n#define DOUBLE(n) twice(n)\nint twice(int n);"
+    lib = clib.compile(TWICE, declarations, engine=engine)
+    with pytest.raises(AttributeError, match=r"'LAST' is a macro that is no constant \(.*:1: #define LAST "):
+        lib.LAST  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'DOUBLE' is a macro that is no .*:2: #define DOUBLE\(n\)"):
+        lib.DOUBLE(1)
+
+
+def test_names_may_have_all_letters(engine: anywasm.Engine) -> None:
+    lib = clib.compile(
+        "typedef struct { int höhe; } größe;\nint prüfe(const größe *g) { return g->höhe; }", engine=engine
+    )
+    assert lib.prüfe({"höhe": 3}) == 3
+
+
 def test_all_that_the_compiler_knows_is_declared(engine: anywasm.Engine) -> None:
     lib = clib.compile(
         """

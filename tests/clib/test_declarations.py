@@ -359,6 +359,21 @@ def test_what_the_compiler_defines_is_not_the_librarys() -> None:
     assert parse("#include <limits.h>\nint f(void);").constants == {}
 
 
+def test_macros_that_are_no_constants_are_remembered() -> None:
+    text = (
+        "#define ONE 1\n#define CAST ((void (*)(void *))-1)\n#define ADD(a, ...) ((a) + f(__VA_ARGS__))\n#define HERE\n"
+    )
+    assert parse(text, file="x.h").macros == {
+        "CAST": "x.h:2: #define CAST ((void (*)(void *))-1)",
+        "ADD": "x.h:3: #define ADD(a, ...) ((a) + f(__VA_ARGS__))",
+        "HERE": "x.h:4: #define HERE",
+    }
+
+
+def test_a_macro_that_is_nested_too_deeply_is_no_constant() -> None:
+    assert parse(f"#define SUM {'1 + ' * 3000} 1\n#define ONE 1\n").constants == {"ONE": 1}
+
+
 def test_a_macro_that_was_undefined_is_gone() -> None:
     assert parse("#define A 1\n#define B A\n#undef B\n").constants == {"A": 1}
 

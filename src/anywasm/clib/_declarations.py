@@ -33,12 +33,13 @@ class Declarations:
     functions: each type is a function type.
     variables: global variables.
     constants: macros that are a number or a string, and the members of enums: an IntEnum's where the enum has a name.
+    macros: the others, for messages: "stats.h:12: #define TWICE(n) (2 * (n))". Not for what a module carries.
     pointer_size: bytes, 4 or 8.
     const_types: typedefs of what is const: a pointer to one is a pointer to const.
     spelled: what typeof() has found, by the text that it was asked for.
     """
 
-    __slots__ = ("const_types", "constants", "functions", "pointer_size", "spelled", "types", "variables")
+    __slots__ = ("const_types", "constants", "functions", "macros", "pointer_size", "spelled", "types", "variables")
 
     def __init__(self, pointer_size: int = 4, *, types: dict[str, CType] | None = None) -> None:
         self.pointer_size = pointer_size
@@ -46,6 +47,7 @@ class Declarations:
         self.functions: dict[str, Declared] = {}
         self.variables: dict[str, Declared] = {}
         self.constants: dict[str, int | float | str] = {}
+        self.macros: dict[str, str] = {}
         self.const_types: set[str] = set()
         self.spelled: dict[str, CType] = {}
 
@@ -56,5 +58,5 @@ class Declarations:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Declarations):
             return NotImplemented
-        told = (name for name in self.__slots__ if name != "spelled")
+        told = (name for name in self.__slots__ if name not in {"macros", "spelled"})
         return all(getattr(self, name) == getattr(other, name) for name in told)

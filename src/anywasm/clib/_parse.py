@@ -74,6 +74,9 @@ def _read(source: Preprocessed, pointer_size: int) -> Declarations:
     except RecursionError:
         raise too_deep(reader.where) from None
     reader.read_macros(source.macros)
+    declarations.macros = {
+        name: text for name, text in source.definitions.items() if name not in declarations.constants
+    }
     return declarations
 
 
