@@ -212,6 +212,16 @@ def test_another_compiler_is_a_change(compilations: list[object], monkeypatch: p
     assert len(compilations) == 2
 
 
+@pytest.mark.parametrize("name", ["DEFAULT_FLAGS", "LINK_FLAGS"])
+def test_other_flags_that_are_always_given_are_a_change(
+    compilations: list[object], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    clib.compile(TWICE)
+    monkeypatch.setattr(_toolchain, name, (*getattr(_toolchain, name), "-Wl,--export-memory"))
+    clib.compile(TWICE)
+    assert len(compilations) == 2
+
+
 def test_the_cache_may_be_off(compilations: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ANYWASM_CACHE", "0")
     clib.compile(TWICE)

@@ -24,15 +24,17 @@ DEFAULT_FLAGS = ("-O2", "-g", "-fvisibility=default")
 # What clib uses of the C library, whether the sources do or not.
 ALLOCATOR = ("malloc", "free", "realloc")
 LINK_FLAGS = (
-    "-mexec-model=reactor",
     "-Wl,--export-table",
     "-Wl,--growable-table",
     "-Wl,--export=__stack_pointer",
     "-Wl,-z,stack-size=1048576",
 )
-# Flags that mean something to the linker; others would be in its way.
-FOR_LINKER = ("-l", "-L", "-Wl,", "-m", "-nostdlib", "-flto")
-FOR_LINKER_ALONE = ("-l", "-L", "-Wl,")
+WASI_LINK_FLAGS = ("-mexec-model=reactor",)
+OTHER_LINK_FLAGS = ("-Wl,--no-entry",)  # for targets without a C library
+# What flags that mean something to the linker begin with; others would be in its way.
+FOR_LINKER_ALONE = ("-l", "-L", "-Wl,", "-Xlinker")
+FOR_LINKER = (*FOR_LINKER_ALONE, "-m", "-nostdlib", "-flto", "-target", "--target", "--sysroot")
+WITH_VALUE = ("-l", "-L", "-Xlinker", "-target", "--target", "--sysroot")  # their value may be a word of its own
 
 # Where Linux distributions put wasi-libc, for their clang.
 SYSROOTS = ("/usr/share/wasi-sysroot", "/usr/wasm32-wasi", "/usr")
@@ -50,7 +52,7 @@ class BuildError(WasmError):
 class Compiler(namedtuple("Compiler", ("command", "link_flags", "identity"))):  # noqa: PYI024 - typing is slow to import
     """A clang, and what it has to be told to compile for WASI.
 
-    identity: changes when the compiler does.
+    identity: changes when the compiler does, or what it is always told.
     """
 
     __slots__ = ()
@@ -92,7 +94,8 @@ def find_compiler() -> Compiler:
         info = os.stat(program)
         target = () if any("-target" in word for word in command) else (TARGET,)
         words = (program, *command[1:], *target)
-        return Compiler(words, link_flags, f"{shlex.join(words)} {info.st_size} {info.st_mtime_ns}")
+        told = shlex.join([*words, *DEFAULT_FLAGS, *WASI_LINK_FLAGS, *OTHER_LINK_FLAGS, *LINK_FLAGS])
+        return Compiler(words, link_flags, f"{told} {info.st_size} {info.st_mtime_ns}")
     raise BuildError(NO_COMPILER)
 
 
@@ -144,8 +147,7 @@ def build(
     import tempfile
 
     compiler = compiler or find_compiler()
-    flags = [*DEFAULT_FLAGS, *flags]
-    for_compiler = [flag for flag in flags if not flag.startswith(FOR_LINKER_ALONE)]
+    for_compiler, for_linker = split_flags([*DEFAULT_FLAGS, *flags])
     includes = [f"-I{folder}" for folder in include_dirs]
     symbols, warnings, headers = Symbols(), "", []
     with tempfile.TemporaryDirectory(prefix="anywasm-clib-") as scratch:
@@ -167,10 +169,16 @@ def build(
         exports = [*functions, *variables]
         if "-nostdlib" not in flags:
             exports += [name for name in ALLOCATOR if name not in exports]
-        for_linker = [flag for flag in flags if flag.startswith(FOR_LINKER)]
         name = os.path.splitext(os.path.basename(sources[0]))[0]
         library = os.path.join(scratch, f"{name}.wasm")  # traps tell it
-        arguments = [*LINK_FLAGS, *compiler.link_flags, *for_linker, *(f"-Wl,--export={name}" for name in exports)]
+        of_target = WASI_LINK_FLAGS if "wasi" in target_of([*compiler.command, *flags]) else OTHER_LINK_FLAGS
+        arguments = [
+            *of_target,
+            *LINK_FLAGS,
+            *compiler.link_flags,
+            *for_linker,
+            *(f"-Wl,--export={name}" for name in exports),
+        ]
         try:
             warnings += run(compiler, [*objects, *arguments, "-g", "-o", library])
         except BuildError as error:
@@ -179,6 +187,35 @@ def build(
                 message = message.replace(made, source)
             raise BuildError(message) from None
         return Built(read_file(library), tuple(functions), tuple(variables), tuple(dict.fromkeys(headers)), warnings)
+
+
+def split_flags(flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags for the compiler and for the linker; some are for both."""
+    for_compiler, for_linker = [], []
+    rest = iter(flags)
+    for flag in rest:
+        words = [flag, *([next(rest, "")] if flag in WITH_VALUE else [])]
+        if flag.startswith(FOR_LINKER):
+            for_linker += words
+        if not flag.startswith(FOR_LINKER_ALONE):
+            for_compiler += words
+    return for_compiler, for_linker
+
+
+def target_of(flags: Sequence[str]) -> str:
+    """The target that flags name, as "wasm32-wasi"; the last one counts."""
+    target = TARGET
+    for flag, following in zip(flags, (*flags[1:], ""), strict=True):
+        if flag in ("-target", "--target"):
+            target = following
+        elif flag.startswith(("--target=", "-target=")):
+            target = flag
+    return target.rpartition("=")[2]
+
+
+def pointer_size_of(flags: Sequence[str]) -> int:
+    """Bytes, 4 or 8, of the target that flags name."""
+    return 8 if target_of(flags).startswith("wasm64") else 4
 
 
 def run(compiler: Compiler, arguments: Sequence[str]) -> str:
