@@ -149,6 +149,11 @@ def test_a_name_of_a_file_is_no_c() -> None:
         clib.compile("stats.c")
 
 
+def test_no_file_at_all_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="expected the path of a file at least, got none"):
+        clib.compile([])
+
+
 @pytest.mark.parametrize("arguments", [{"flags": "-O3"}, {"include_dirs": "include"}, {"flags": [3]}])
 def test_one_str_is_no_sequence(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="expected a sequence of str"):
@@ -162,7 +167,7 @@ def test_what_is_neither_c_nor_a_path_is_told(source: Any) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(clib.BuildError, match="none.c"):
+    with pytest.raises(FileNotFoundError, match="none.c"):
         clib.compile(tmp_path / "none.c")
 
 

@@ -197,8 +197,12 @@ def test_what_is_no_c_is_told(tmp_path: Path) -> None:
 
 
 def test_nothing_to_export_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export"):
+    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export: it defines no function"):
         build([write(tmp_path, "static int f(void) { return 1; }")])
+    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export but main\(\)"):
+        build([write(tmp_path, "int main(void) { return 1; }")])
+    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export: it defines nothing that the header"):
+        build([write(tmp_path, "int f(void) { return 1; }")], public={"g"})
 
 
 # --- which compiler --------------------------------------------------------------------------------------------------
@@ -248,7 +252,7 @@ def test_a_compiler_that_is_named_has_to_be_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path / "none"))
-    with pytest.raises(BuildError, match="the C compiler is not there: .*none"):
+    with pytest.raises(BuildError, match=f"the C compiler that {variable} names is not there: .*none"):
         find_compiler()
 
 

@@ -87,10 +87,10 @@ def find_compiler() -> Compiler:
     import shlex
     import shutil
 
-    for command, link_flags in candidates():
+    for command, link_flags, named_by in candidates():
         program = shutil.which(command[0])
         if program is None:
-            raise BuildError(f"the C compiler is not there: {command[0]}")
+            raise BuildError(f"the C compiler that {named_by} names is not there: {command[0]}")
         info = os.stat(program)
         target = () if any("-target" in word for word in command) else (TARGET,)
         words = (program, *command[1:], *target)
@@ -99,24 +99,24 @@ def find_compiler() -> Compiler:
     raise BuildError(NO_COMPILER)
 
 
-def candidates() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Commands, and flags for linking, the best first. Whoever is named has to be there."""
+def candidates() -> Iterator[tuple[tuple[str, ...], tuple[str, ...], str]]:
+    """Commands, flags for linking, and who names them, the best first. Whoever is named has to be there."""
     import shlex
     import shutil
 
     # wasm-ld of old puts the stack above the data, which it then overwrites silently; zig's does not know the flag.
     stack_first = ("-Wl,--stack-first",)
     if named := shlex.split(os.environ.get("ANYWASM_CC", "")):
-        yield tuple(named), ()
+        yield tuple(named), (), "ANYWASM_CC"
     if sdk := os.environ.get("WASI_SDK_PATH"):
         sysroot = os.path.join(sdk, "share", "wasi-sysroot")
-        yield (os.path.join(sdk, "bin", "clang"), f"--sysroot={sysroot}"), stack_first
+        yield (os.path.join(sdk, "bin", "clang"), f"--sysroot={sysroot}"), stack_first, "WASI_SDK_PATH"
     if zig := find_zig():
-        yield (zig, "cc"), ()
+        yield (zig, "cc"), (), "ziglang"
     if clang := shutil.which("clang"):
         for sysroot in SYSROOTS:
             if os.path.isdir(os.path.join(sysroot, "lib", "wasm32-wasi")):
-                yield (clang, f"--sysroot={sysroot}"), stack_first
+                yield (clang, f"--sysroot={sysroot}"), stack_first, "PATH"
 
 
 def find_zig() -> str | None:
@@ -158,14 +158,14 @@ def build(
             arguments = [*for_compiler, *includes, "-MMD", "-MF", dependencies, "-c", source, "-o", made]
             warnings += run(compiler, arguments)
             if not os.path.exists(made):  # as with a library: that would be the linker's
-                raise BuildError(f"{source}: the C compiler makes no object file of it: it is no C")
+                raise BuildError(f"{source}: the C compiler makes no object file of it: it is no C file")
             headers += [path for path in read_dependencies(dependencies) if path != source]
             symbols.add(read_file(made))
             objects.append(made)
         functions = [name for name in symbols.functions if public is None or name in public]
         variables = [name for name in symbols.variables if public is None or name in public]
         if not functions and not variables:
-            raise BuildError(f"{', '.join(sources)}: there is nothing to export: no function that is not static")
+            raise BuildError(f"{', '.join(sources)}: {nothing_to_export(symbols)}")
         exports = [*functions, *variables]
         if "-nostdlib" not in flags:
             exports += [name for name in ALLOCATOR if name not in exports]
@@ -218,6 +218,14 @@ def pointer_size_of(flags: Sequence[str]) -> int:
     return 8 if target_of(flags).startswith("wasm64") else 4
 
 
+def nothing_to_export(symbols: Symbols) -> str:
+    if symbols.functions or symbols.variables:
+        return "there is nothing to export: it defines nothing that the header declares"
+    if symbols.mains:
+        return "there is nothing to export but main(): a library has other functions; anywasm.run() is for programs"
+    return "there is nothing to export: it defines no function and no variable, or static ones alone"
+
+
 def run(compiler: Compiler, arguments: Sequence[str]) -> str:
     """Run the compiler; what it has written."""
     import subprocess
@@ -268,10 +276,11 @@ MAINS = (
 class Symbols:
     """The names that object files define for others."""
 
-    __slots__ = ("functions", "variables")
+    __slots__ = ("functions", "mains", "variables")
 
     def __init__(self) -> None:
         self.functions: list[str] = []
+        self.mains: list[str] = []
         self.variables: list[str] = []
 
     def add(self, binary: bytes) -> None:
@@ -307,8 +316,10 @@ class Symbols:
             reader.unsigned()  # its index
             if not flags & UNDEFINED or flags & EXPLICIT_NAME:
                 name = reader.name()
-        if name is not None and name not in MAINS and not flags & (LOCAL | HIDDEN | UNDEFINED):
-            if kind == DATA:
+        if name is not None and not flags & (LOCAL | HIDDEN | UNDEFINED):
+            if name in MAINS:
+                self.mains.append(name)
+            elif kind == DATA:
                 self.variables.append(name)
             elif kind == FUNCTION:
                 self.functions.append(name)
