@@ -35,7 +35,7 @@ def fields(of: CType) -> list[tuple[str | None, int]]:
     return [(name, offset) for name, _, offset, _, _ in of.fields]
 
 
-# --- functions ------------------------------------------------------------------------------------------------------
+# --- functions ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_typedef_of_a_function_declares_functions_and_pointers() -> None:
     assert declarations.functions["g"].type.name == "int (int (*)(int), int (*)(int))"
 
 
-# --- sizes ----------------------------------------------------------------------------------------------------------
+# --- sizes --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pointer_size", [4, 8])
@@ -124,7 +124,7 @@ def test_char_is_signed_and_no_integer_type() -> None:
     )
 
 
-# --- structs and unions ---------------------------------------------------------------------------------------------
+# --- structs and unions -------------------------------------------------------------------------------------------
 
 
 def test_a_typedef_names_a_struct_that_has_no_name() -> None:
@@ -270,7 +270,7 @@ def flattened(of: CType, base: int = 0) -> Iterator[tuple[str, int, int, int]]:
             yield name, base + offset, bit, width
 
 
-# --- enums ----------------------------------------------------------------------------------------------------------
+# --- enums --------------------------------------------------------------------------------------------------------
 
 
 def test_an_enum_is_an_int_enum() -> None:
@@ -316,7 +316,7 @@ def test_names_that_python_reserves_stay_numbers() -> None:
     assert isinstance(declarations.constants["A"], enum.IntEnum)
 
 
-# --- constants ------------------------------------------------------------------------------------------------------
+# --- constants ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -359,6 +359,21 @@ def test_what_the_compiler_defines_is_not_the_librarys() -> None:
     assert parse("#include <limits.h>\nint f(void);").constants == {}
 
 
+def test_macros_that_are_no_constants_are_remembered() -> None:
+    text = (
+        "#define ONE 1\n#define CAST ((void (*)(void *))-1)\n#define ADD(a, ...) ((a) + f(__VA_ARGS__))\n#define HERE\n"
+    )
+    assert parse(text, file="x.h").macros == {
+        "CAST": "x.h:2: #define CAST ((void (*)(void *))-1)",
+        "ADD": "x.h:3: #define ADD(a, ...) ((a) + f(__VA_ARGS__))",
+        "HERE": "x.h:4: #define HERE",
+    }
+
+
+def test_a_macro_that_is_nested_too_deeply_is_no_constant() -> None:
+    assert parse(f"#define SUM {'1 + ' * 3000} 1\n#define ONE 1\n").constants == {"ONE": 1}
+
+
 def test_a_macro_that_was_undefined_is_gone() -> None:
     assert parse("#define A 1\n#define B A\n#undef B\n").constants == {"A": 1}
 
@@ -375,7 +390,7 @@ def test_constants_of_this_file_are_constants() -> None:
     }
 
 
-# --- variables ------------------------------------------------------------------------------------------------------
+# --- variables ----------------------------------------------------------------------------------------------------
 
 
 def test_variables_have_types() -> None:
@@ -395,7 +410,7 @@ def test_an_array_may_be_declared_without_its_length_first() -> None:
     assert spelled("extern int a[]; extern int a[4]; extern int a[];", "a") == "int[4]"
 
 
-# --- the preprocessor -----------------------------------------------------------------------------------------------
+# --- the preprocessor ---------------------------------------------------------------------------------------------
 
 
 def test_conditions_are_followed() -> None:
@@ -443,7 +458,42 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-# --- twice the same -------------------------------------------------------------------------------------------------
+def test_headers_that_include_each_other_without_end_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.h").write_text('#include "b.h"\n')
+    (tmp_path / "b.h").write_text('int f(void);\n#include "a.h"\n')
+    with pytest.raises(DeclarationError, match=r"[ab].h:\d: the headers include each other without end"):
+        parse_header(tmp_path / "a.h")
+
+
+def test_macros_that_are_nested_too_deeply_are_told() -> None:
+    text = "#define A0 1\n" + "".join(f"#define A{n + 1} A{n}\n" for n in range(3000)) + "int x[A3000];\n"
+    with pytest.raises(DeclarationError, match=r"x.h:3001: macros are nested too deeply here"):
+        parse(text, file="x.h")
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def test_names_may_have_all_letters_and_dollars() -> None:
+    declarations = parse(
+        "typedef struct größe { int höhe; } größe; enum farbe { grün = 5, rötlich };\n"
+        "größe *prüfe(größe wert, int zahl$, int (*für)(größe)); extern größe $jetzt[grün];\n"
+    )
+    assert declarations.functions["prüfe"].type.parameter_names == ("wert", "zahl$", "für")
+    assert declarations.types["größe"].fields[0][0] == "höhe"  # type: ignore[index]
+    assert declarations.types["struct größe"] is declarations.types["größe"]
+    assert declarations.types["enum farbe"].members.__name__ == "farbe"
+    assert declarations.constants == {"grün": 5, "rötlich": 6}
+    assert declarations.variables["$jetzt"].type.name == "struct größe[5]"
+    assert typeof(declarations, "int (*)(größe *, größe)").name == "int (*)(struct größe *, struct größe)"
+
+
+def test_a_mistake_with_such_a_name_is_told() -> None:
+    with pytest.raises(DeclarationError, match=r"x.h:2: unknown type 'Größe': is it 'größe'\?"):
+        parse("typedef int größe;\nGröße f(void);", file="x.h")
+
+
+# --- twice the same -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -467,7 +517,7 @@ def test_saying_the_same_twice_is_fine(text: str) -> None:
     parse(text)
 
 
-# --- what cannot be -------------------------------------------------------------------------------------------------
+# --- what cannot be -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -587,6 +637,19 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, message: str) -> N
     assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"int {'(' * 3000}x{')' * 3000};", f"int {'*' * 3000}x;", f"{'struct {' * 3000} int x; {'} a;' * 3000}",
+        f"enum {{ A = {'1 + ' * 3000} 1 }};", f"int x[{'(' * 3000}1{')' * 3000}];", f"int x = {'-' * 3000}1;",
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_what_is_nested_too_deeply_is_told_with_its_line(text: str) -> None:
+    with pytest.raises(DeclarationError, match=r"^x.h:2: this is nested too deeply to be read$"):
+        parse(f"int f(void);\n{text}", file="x.h")
+
+
 def test_whatever_is_wrong_is_told_with_a_line() -> None:
     """Texts in which a few tokens were removed, exchanged or added."""
     generator = random.Random(5)
@@ -623,7 +686,7 @@ int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(
 """
 
 
-# --- typeof ---------------------------------------------------------------------------------------------------------
+# --- typeof -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -665,6 +728,7 @@ def test_typeof_gives_the_declared_structs() -> None:
         ("point p", "'point p': C has no type that is spelled so"),
         ("point; int", "'point; int': C has no type that is spelled so"),
         ("struct none[2]", "'struct none[2]': an array's items need a size, and 'struct none' has none"),
+        (f"int {'*' * 9000}", f"'int {'*' * 196}…': this is nested too deeply to be read"),
         ("int[n]", "'int[n]': an array's length is not constant: 'n' is not a constant"),
     ],
 )
@@ -674,7 +738,23 @@ def test_typeof_tells_what_is_no_type(text: str, message: str) -> None:
     assert str(raised.value) == message
 
 
-# --- packages -------------------------------------------------------------------------------------------------------
+# --- Declarations -------------------------------------------------------------------------------------------------
+
+
+def test_declarations_are_the_same_if_they_declare_the_same() -> None:
+    one, other = parse("int f(void);"), parse("int f(void);")
+    typeof(one, "int *")  # which declares nothing
+    assert one == other
+    assert one != parse("int f(int);")
+    assert one != "int f(void);"
+
+
+def test_declarations_tell_how_many_they_are() -> None:
+    declarations = parse("typedef int number; number f(void); extern number n;\n#define A 1\n#define B 2\n")
+    assert repr(declarations) == "<Declarations: 1 types, 1 functions, 1 variables, 2 constants>"
+
+
+# --- packages -----------------------------------------------------------------------------------------------------
 
 
 def test_importing_clib_imports_no_parser() -> None:
@@ -711,7 +791,7 @@ def run_python(program: str) -> str:
     return done.stdout.strip()
 
 
-# --- real headers ---------------------------------------------------------------------------------------------------
+# --- real headers -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,12 @@ def test_a_layout_that_nothing_declares_is_told() -> None:
         write_declarations(Declarations(types={"union strange": record}))
 
 
+def test_types_that_are_nested_too_deeply_are_told() -> None:
+    text = "struct s0 { int x; };" + "".join(f"struct s{n + 1} {{ struct s{n} a; }};\n" for n in range(3000))
+    with pytest.raises(DeclarationError, match="nested too deeply"):
+        write_declarations(parse(text))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("c_compiler")
 def test_debug_information_and_declarations_lay_out_the_same(compile_c: Callable[..., Path]) -> None:

@@ -64,13 +64,14 @@ def make(
     """
     from ._debug_info import declarations_from_dwarf
     from ._parse import parse_header
-    from ._toolchain import build
+    from ._toolchain import build, pointer_size_of
     from ._write import write_declarations
 
     defines = defines_of(flags)
     declared = None
     if header is not None:
-        declared = parse_header(header, include_dirs=include_dirs, defines=defines)
+        size = pointer_size_of(flags)
+        declared = parse_header(header, pointer_size=size, include_dirs=include_dirs, defines=defines)
     public = None if declared is None else {*declared.functions, *declared.variables}
     built = build(sources, flags=flags, include_dirs=include_dirs, public=public)
     if declared is None:
@@ -105,7 +106,8 @@ def add_macros(
         text = file.read()
     folders = [os.path.dirname(source), *include_dirs]
     with contextlib.suppress(DeclarationError):  # the compiler has understood it: this is not worth an error
-        macros = preprocess(text, source, include_dirs=folders, defines=defines).macros
+        size = declarations.pointer_size
+        macros = preprocess(text, source, pointer_size=size, include_dirs=folders, defines=defines).macros
         Reader(declarations).read_macros(macros)
 
 

@@ -70,6 +70,8 @@ def declarations_from_dwarf(
         return Reader(dwarf, only_exports).read()
     except (DeclarationError, MemoryError):
         raise
+    except RecursionError:
+        raise DeclarationError("the debug information tells of types that are nested too deeply to be read") from None
     except Exception as error:  # pyelftools raises whatever it meets in damaged sections
         raise DeclarationError(f"the debug information is damaged: {error}") from error
 

@@ -308,6 +308,8 @@ class Library:
             return self._core.read(declared.type, self._address(name), declared.readonly)
         if name in declarations.functions:
             raise AttributeError(_not_exported("function", name, declarations.functions[name]))
+        if name in declarations.macros:
+            raise AttributeError(f"{name!r} is a macro that is no constant ({declarations.macros[name]})")
         exported = "" if name not in self._instance.exports else ": the module exports it, but nothing declares it"
         raise AttributeError(f"the library has no {name!r}{exported}", name=name, obj=self)
 

@@ -16,7 +16,7 @@ from ._dialect import simplify
 from ._expressions import Evaluator, NotConstantError, Value, convert, integer, literal
 from ._layout import LayoutError, Member, lay_out, type_align
 from ._preprocess import Preprocessed, Token, preprocess, split
-from ._syntax import Tree, parse_expression, parse_tokens, unknown_type
+from ._syntax import Tree, parse_expression, parse_tokens, too_deep, unknown_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,8 +69,14 @@ def _read(source: Preprocessed, pointer_size: int) -> Declarations:
     declarations = Declarations(pointer_size)
     reader = Reader(declarations, source.missing)
     tree = parse_tokens(simplify(source.tokens), reader.known_types(), source.missing)
-    reader.read(tree)
+    try:
+        reader.read(tree)
+    except RecursionError:
+        raise too_deep(reader.where) from None
     reader.read_macros(source.macros)
+    declarations.macros = {
+        name: text for name, text in source.definitions.items() if name not in declarations.constants
+    }
     return declarations
 
 
@@ -80,11 +86,13 @@ _SIMPLE = re.compile(
     r"\s*(const\s+)?((?:(?:struct|union|enum)\s+)?\w+(?:\s+(?!const\b)\w+)*)((?:\s*\*)*)\s*((?:\[\s*\d+\s*\]\s*)*)"
 )
 
+_LONGEST = 200  # characters
+
 
 def _simple(declarations: Declarations, text: str) -> CType | None:
     """A name, stars, lengths: what most texts are, so that asking for one loads no parser. None for anything else."""
     match = _SIMPLE.fullmatch(text)
-    if match is None:
+    if match is None or len(text) > _LONGEST:
         return None
     const, words, stars, lengths = match.groups()
     name = " ".join(words.split())
@@ -156,8 +164,10 @@ class Reader:
             if words and words[0].text.isidentifier() and words[0].text not in self.known_types() | _C_WORDS:
                 self.unknown(words[0])
             self.fail(None, "C has no type that is spelled so")
-        except DeclarationError as error:
-            raise DeclarationError(f"'{text}'{str(error).removeprefix(self.where)}") from None
+        except (DeclarationError, RecursionError) as error:
+            story = str(too_deep(self.where) if isinstance(error, RecursionError) else error)
+            shown = text if len(text) <= 200 else f"{text[:200]}…"
+            raise DeclarationError(f"'{shown}'{story.removeprefix(self.where)}") from None
 
     def token(self, text: str) -> Token:
         return Token(text, self.where)
@@ -602,12 +612,15 @@ class Reader:
             return value
         if not tokens or _NO_EXPRESSION.intersection(token.text for token in tokens):
             raise NotConstantError("it is no expression")
-        tree = parse_expression(simplify(tokens), self.known_types())
-        if tree is None:
-            raise NotConstantError("it is no expression")
-        outer, self.tree = self.tree, tree
+        outer = self.tree
         try:
+            tree = parse_expression(simplify(tokens), self.known_types())
+            if tree is None:
+                raise NotConstantError("it is no expression")
+            self.tree = tree
             return self.evaluate(tree.nodes[0])
+        except RecursionError:
+            raise NotConstantError("it is nested too deeply") from None
         finally:
             self.tree = outer
 

@@ -92,6 +92,7 @@ class Writer:
         self.text: list[str] = []
         self.lines: list[str] = []
         self.starts: list[tuple[int, int]] = []  # line and column of each token
+        self.names: dict[str, str] = {}  # by those that pycparser gets for them: it reads ASCII alone
 
     def write(self, tokens: Sequence[Token]) -> None:
         column = 1
@@ -101,29 +102,64 @@ class Writer:
                     self.text.append("\n")
                 self.lines.append(token.where)
                 column = 1
+            text = token.text if token.text.isascii() else self.in_ascii(token.text)
             self.starts.append((len(self.lines), column))
-            self.text.append(token.text + " ")
-            column += len(token.text) + 1
+            self.text.append(text + " ")
+            column += len(text) + 1
+
+    def in_ascii(self, text: str) -> str:
+        if not text.isidentifier():
+            return text
+        name = "anywasm_" + "_".join(f"{ord(character):x}" for character in text)
+        self.names[name] = text
+        return name
+
+    def parse(self, parser: Any) -> list[Any]:
+        """pycparser's nodes of what was written."""
+        nodes: list[Any] = parser.parse("".join(self.text), "C").ext
+        if self.names:
+            for node in nodes:
+                self.restore_names(node)
+        return nodes
+
+    def restore_names(self, node: Any) -> None:
+        for attribute in node.attr_names:
+            value = getattr(node, attribute)
+            if isinstance(value, str):
+                setattr(node, attribute, self.names.get(value, value))
+            elif isinstance(value, list):
+                setattr(node, attribute, [self.names.get(each, each) for each in value])
+        if hasattr(node, "declname"):  # which pycparser does not count as an attribute
+            node.declname = self.names.get(node.declname, node.declname)
+        for _, child in node.children():
+            self.restore_names(child)
 
 
 def parse_tokens(tokens: Sequence[Token], typedefs: Collection[str], missing: Sequence[str] = ()) -> Tree:
-    """typedefs: names that are types already. missing: headers that were not found, for messages."""
+    """The declarations in the tokens.
+
+    typedefs: names that are types already. missing: headers that were not found, for messages.
+    Raises DeclarationError.
+    """
     parser, failure = _parser()
     writer = Writer()
     prelude = _write(writer, tokens, typedefs)
     try:
-        tree = parser.parse("".join(writer.text), "C")
+        nodes = writer.parse(parser)
     except failure as error:
         raise _explain(_placed(str(error), parser), tokens, writer.starts[prelude:], typedefs, missing) from None
+    except RecursionError:
+        line = re.match(r"C:(\d+)", _placed("", parser))
+        raise too_deep(writer.lines[int(line[1]) - 1] if line else tokens[0].where) from None
     return Tree(
-        [node for node in tree.ext if not _is_prelude(node, writer.lines)],
+        [node for node in nodes if not _is_prelude(node, writer.lines)],
         writer.lines,
         dict(zip(writer.starts[prelude:], (token.text for token in tokens), strict=False)),
     )
 
 
 def parse_expression(tokens: Sequence[Token], typedefs: Collection[str]) -> Tree | None:
-    """A tree of one node, or None if the tokens are no expression."""
+    """A tree of one node, or None if the tokens are no expression. Raises RecursionError."""
     if not tokens:
         return None
     parser, failure = _parser()
@@ -131,10 +167,9 @@ def parse_expression(tokens: Sequence[Token], typedefs: Collection[str]) -> Tree
     before = [Token(word, tokens[0].where) for word in ("int", "expression", "=")]
     _write(writer, [*before, *tokens, Token(";", tokens[-1].where)], typedefs)
     try:
-        parsed = parser.parse("".join(writer.text), "C").ext
+        nodes = [node for node in writer.parse(parser) if not _is_prelude(node, writer.lines)]
     except failure:
         return None
-    nodes = [node for node in parsed if not _is_prelude(node, writer.lines)]
     if len(nodes) != 1 or getattr(nodes[0], "name", None) != "expression":
         return None
     return Tree([nodes[0].init], writer.lines, {})
@@ -154,7 +189,7 @@ def _write(writer: Writer, tokens: Sequence[Token], typedefs: Collection[str]) -
     pycparser has to know which names are types; what they are is the reader's business.
     """
     for name in sorted({token.text for token in tokens}.intersection(typedefs)):
-        writer.write([Token(f"typedef int {name};", "")])
+        writer.write([Token("typedef", ""), Token("int", ""), Token(name, ""), Token(";", "")])
     prelude = len(writer.starts)
     writer.write(tokens)
     return prelude
@@ -174,6 +209,10 @@ def _placed(message: str, parser: Any) -> str:
         return f"C:{token.lineno}:{token.column}: {message.removeprefix('C: ')}"
     except Exception:  # noqa: BLE001  # none comes, or another version has no such method
         return message
+
+
+def too_deep(where: str) -> DeclarationError:
+    return DeclarationError(f"{where}: this is nested too deeply to be read")
 
 
 def _explain(
