@@ -509,7 +509,10 @@ static PyObject *CLibrary_adopt(PyObject *object, PyObject *args)
                         pointer->spot.block->freed ? "the memory was freed" : "Python owns the memory already");
         return NULL;
     }
-    CBlockObject *known = block_at(self, pointer->spot.address);
+    CBlockObject *known;
+    if (block_find(self, pointer->spot.address, &known) < 0) {
+        return NULL;
+    }
     if (known != NULL) {
         Py_DECREF(known);
         PyErr_SetString(PyExc_ValueError, "Python owns the memory already");

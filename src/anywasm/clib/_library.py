@@ -223,7 +223,7 @@ class Library:
 
         Its functions work again, also those that were taken before. Memory that Python had in it is gone: pointers,
         arrays and callbacks raise ValueError from now on; views of memory go on to show what they showed.
-        Raises RuntimeError while one of its functions runs.
+        Raises RuntimeError while one of its functions runs. Should it fail for want of memory, it can be called again.
         """
         self._start()
         for name, function in self._functions.items():
