@@ -41,7 +41,7 @@ def operations(lib: Any) -> dict[str, Callable[[], Any]]:
             point.x = 3
             repr(point), repr(point[0]), tuple(point[0])
         lib.free(lib.array("int", 100))
-        lib.adopt(lib.make_node(5), "free_node").value
+        repr(lib.adopt(lib.make_node(5), "free_node"))
 
     def link() -> None:
         node.label = lib.string("text")
