@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process in which memory runs out while a C library is used: `library_no_memory.py ENGINE LIBRARY`; see tests/counting."""
+"""The process in which memory runs out while a C library is used: ENGINE, LIBRARY; see tests/counting/no_memory.py."""
 
 from __future__ import annotations
 
