@@ -27,7 +27,7 @@ def arguments_of(name: str) -> list[list[Value]]:
     return [[of.random(generator) for of in function.arguments] for _ in range(SAMPLES)]
 
 
-# --- natively -------------------------------------------------------------------------------------------------
+# --- natively -------------------------------------------------------------------------------------------------------
 
 
 class Native:
@@ -92,7 +92,7 @@ def native(compile_native: Callable[..., Path], tmp_path_factory: pytest.TempPat
     return Native(compile_native(source, "abi.so", "-shared", "-fPIC", "-w"))
 
 
-# --- in WebAssembly -------------------------------------------------------------------------------------------
+# --- in WebAssembly -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -144,15 +144,7 @@ def as_tuples(of: signatures.Type, value: Value) -> Value:
     return parts if of.c.startswith("union") else tuple(parts.values())
 
 
-COMPLEX_FOR_DOTS = pytest.mark.xfail(reason="a complex number for ... is passed by value, not by pointer", strict=False)
-CALLS = [
-    pytest.param(
-        of,
-        id=of.name,
-        marks=[COMPLEX_FOR_DOTS] if any(isinstance(extra, signatures.Complex) for extra in of.extra) else [],
-    )
-    for of in MADE.functions
-]
+CALLS = [pytest.param(of, id=of.name) for of in MADE.functions]
 
 
 @pytest.mark.parametrize("function", CALLS)

@@ -62,7 +62,9 @@ def test_items_of_another_type_are_refused(lib: clib.Library, values: Any, messa
 
 def test_items_out_of_range_are_refused(lib: clib.Library) -> None:
     numbers = [1, 2**31]
-    with pytest.raises(OverflowError, match=r"negate\(\): argument 1 'values' \(int \*\): item 1: 2147483648 is out of range"):
+    with pytest.raises(
+        OverflowError, match=r"negate\(\): argument 1 'values' \(int \*\): item 1: 2147483648 is out of range"
+    ):
         lib.negate(numbers, 2)
     assert numbers == [1, 2**31]
 
@@ -122,7 +124,7 @@ def test_rows_and_strings_and_complex_numbers(lib: clib.Library) -> None:
         lib.total([[1, 2, 3], [1, 2, 3, 4]], 2)
     with pytest.raises(ValueError, match="no multiple"):
         lib.total(np.array([1, 2], "i4"), 1)
-    assert lib.lengths(["ab", b"cde", None or "f"], 3) == 6
+    assert lib.lengths(["ab", b"cde", "f"], 3) == 6
     values = [1 + 2j, 3]
     lib.conjugates(values, 2)
     assert values == [1 - 2j, 3 + 0j]
@@ -172,7 +174,7 @@ def test_a_list_that_shrinks_while_it_is_copied_back(lib: clib.Library) -> None:
     assert numbers[0] == -5
 
 
-# --- arrays in the library's memory ---------------------------------------------------------------------------------------
+# --- arrays in the library's memory ---------------------------------------------------------------------------------
 
 
 def test_an_array_lives_in_the_librarys_memory(lib: clib.Library) -> None:
@@ -264,7 +266,7 @@ def test_mistakes_with_arrays(lib: clib.Library) -> None:
         hash(values)
     with pytest.raises(TypeError, match="how many items, or a sequence or buffer of them, got float"):
         lib.array("int", 1.5)
-    with pytest.raises(ValueError, match="not negative"):
+    with pytest.raises(ValueError, match="how many items, .*got -1"):
         lib.array("int", -1)
     with pytest.raises(TypeError, match="an array's items need a size, and void has none"):
         lib.array("void", 1)

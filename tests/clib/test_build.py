@@ -80,7 +80,7 @@ def library(build: Any, folder: Path) -> Path:
     return folder / "stats.wasm"
 
 
-# --- what is built -------------------------------------------------------------------------------------------------
+# --- what is built --------------------------------------------------------------------------------------------------
 
 
 def test_a_library_needs_nothing_beside_it(library: Path, engine: anywasm.Engine) -> None:
@@ -144,7 +144,7 @@ def test_a_binary_may_go_to_stdout(build: Any, folder: Path) -> None:
     assert done.stdout.startswith(b"\0asm")
 
 
-# --- mistakes ------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------------------------
 
 
 def test_a_mistake_is_told_as_the_compiler_tells_it(build: Any, folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_python_has_not_is_told_with_its_line(build: Any, folder: Path) -> 
     assert done.stderr == "anywasm: error: stats.c:2: there are no values of the type __int128\n"
 
 
-# --- the section ---------------------------------------------------------------------------------------------------
+# --- the section ----------------------------------------------------------------------------------------------------
 
 EMPTY = b"\0asm\1\0\0\0"
 
@@ -243,7 +243,7 @@ def test_a_damaged_section_is_a_declaration_error(content: bytes) -> None:
         embedded(add_custom_section(EMPTY, SECTION, content))
 
 
-# --- modules of packages -------------------------------------------------------------------------------------------
+# --- modules of packages --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object
     return made
 
 
-# --- what comes out ------------------------------------------------------------------------------------------------
+# --- what comes out -------------------------------------------------------------------------------------------------
 
 
 def test_c_in_one_line(engine: anywasm.Engine) -> None:
@@ -125,7 +125,7 @@ def test_a_trap_knows_the_line(engine: anywasm.Engine) -> None:
     assert (caught.value.frames[0].file, caught.value.frames[0].line) == ("<source>", 3)
 
 
-# --- mistakes ------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------------------------
 
 
 def test_a_mistake_is_told_with_the_line_of_the_text() -> None:
@@ -171,7 +171,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         clib.compile(tmp_path / "none.c")
 
 
-# --- the cache -------------------------------------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------------------------------
 
 
 def test_what_was_compiled_is_not_compiled_again(compilations: list[object]) -> None:

@@ -35,7 +35,7 @@ def fields(of: CType) -> list[tuple[str | None, int]]:
     return [(name, offset) for name, _, offset, _, _ in of.fields]
 
 
-# --- functions ------------------------------------------------------------------------------------------------
+# --- functions ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_typedef_of_a_function_declares_functions_and_pointers() -> None:
     assert declarations.functions["g"].type.name == "int (int (*)(int), int (*)(int))"
 
 
-# --- sizes ----------------------------------------------------------------------------------------------------
+# --- sizes --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pointer_size", [4, 8])
@@ -124,7 +124,7 @@ def test_char_is_signed_and_no_integer_type() -> None:
     )
 
 
-# --- structs and unions -----------------------------------------------------------------------------------------
+# --- structs and unions -------------------------------------------------------------------------------------------
 
 
 def test_a_typedef_names_a_struct_that_has_no_name() -> None:
@@ -270,7 +270,7 @@ def flattened(of: CType, base: int = 0) -> Iterator[tuple[str, int, int, int]]:
             yield name, base + offset, bit, width
 
 
-# --- enums ------------------------------------------------------------------------------------------------------
+# --- enums --------------------------------------------------------------------------------------------------------
 
 
 def test_an_enum_is_an_int_enum() -> None:
@@ -410,7 +410,7 @@ def test_an_array_may_be_declared_without_its_length_first() -> None:
     assert spelled("extern int a[]; extern int a[4]; extern int a[];", "a") == "int[4]"
 
 
-# --- the preprocessor -----------------------------------------------------------------------------------------------
+# --- the preprocessor ---------------------------------------------------------------------------------------------
 
 
 def test_conditions_are_followed() -> None:
@@ -471,7 +471,7 @@ def test_macros_that_are_nested_too_deeply_are_told() -> None:
         parse(text, file="x.h")
 
 
-# --- names -------------------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------------------------
 
 
 def test_names_may_have_all_letters_and_dollars() -> None:
@@ -493,7 +493,7 @@ def test_a_mistake_with_such_a_name_is_told() -> None:
         parse("typedef int größe;\nGröße f(void);", file="x.h")
 
 
-# --- twice the same ---------------------------------------------------------------------------------------------------
+# --- twice the same -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -517,7 +517,7 @@ def test_saying_the_same_twice_is_fine(text: str) -> None:
     parse(text)
 
 
-# --- what cannot be ----------------------------------------------------------------------------------------------------
+# --- what cannot be -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -692,7 +692,7 @@ int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(
 """
 
 
-# --- typeof -------------------------------------------------------------------------------------------------------------
+# --- typeof -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -744,7 +744,7 @@ def test_typeof_tells_what_is_no_type(text: str, message: str) -> None:
     assert str(raised.value) == message
 
 
-# --- Declarations -------------------------------------------------------------------------------------------------------
+# --- Declarations -------------------------------------------------------------------------------------------------
 
 
 def test_declarations_are_the_same_if_they_declare_the_same() -> None:
@@ -760,7 +760,7 @@ def test_declarations_tell_how_many_they_are() -> None:
     assert repr(declarations) == "<Declarations: 1 types, 1 functions, 1 variables, 2 constants>"
 
 
-# --- packages -----------------------------------------------------------------------------------------------------------
+# --- packages -----------------------------------------------------------------------------------------------------
 
 
 def test_importing_clib_imports_no_parser() -> None:
@@ -797,7 +797,7 @@ def run_python(program: str) -> str:
     return done.stdout.strip()
 
 
-# --- real headers ---------------------------------------------------------------------------------------------------------
+# --- real headers -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def write(folder: Path, text: str, name: str = "lib.c") -> str:
     return str(path)
 
 
-# --- what comes out ------------------------------------------------------------------------------------------------
+# --- what comes out -------------------------------------------------------------------------------------------------
 
 
 def test_all_that_is_not_static_is_exported(built: Built) -> None:
@@ -172,7 +172,7 @@ def test_warnings_are_told(tmp_path: Path) -> None:
     assert "lib.c:1:2: warning: careful" in build([write(tmp_path, "#warning careful\nint n;")]).warnings
 
 
-# --- mistakes ------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------------------------
 
 
 def test_an_error_is_told_with_its_line(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_nothing_to_export_is_told(tmp_path: Path) -> None:
         build([write(tmp_path, "int f(void) { return 1; }")], public={"g"})
 
 
-# --- which compiler --------------------------------------------------------------------------------------------------
+# --- which compiler -------------------------------------------------------------------------------------------------
 
 
 def test_ziglang_is_taken_where_nothing_is_said() -> None:

@@ -38,7 +38,7 @@ class Index:
         return self.value
 
 
-# --- integers -----------------------------------------------------------------------------------------------------------
+# --- integers -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", INTEGERS)
@@ -106,7 +106,7 @@ def test_a_value_that_no_member_has_comes_as_an_integer(lib: clib.Library) -> No
     assert type(lib.same_color(77)) is int
 
 
-# --- floats -----------------------------------------------------------------------------------------------------------
+# --- floats ---------------------------------------------------------------------------------------------------------
 
 
 @given(value=st.floats())
@@ -143,7 +143,9 @@ def test_what_has_no_float_is_no_number(lib: clib.Library, value: Any) -> None:
 
 
 def test_a_number_that_float_cannot_hold_is_an_overflow(lib: clib.Library) -> None:
-    with pytest.raises(OverflowError, match=r"same_float\(\): argument 1 'value' \(float\): 1e\+39 is out of the range of float"):
+    with pytest.raises(
+        OverflowError, match=r"same_float\(\): argument 1 'value' \(float\): 1e\+39 is out of the range of float"
+    ):
         lib.same_float(1e39)
     with pytest.raises(OverflowError, match="out of the range of double"):
         lib.same_double(10**400)
@@ -172,14 +174,14 @@ def test_complex_numbers_that_do_not_fit(lib: clib.Library) -> None:
             lib.same_cdouble(value)
 
 
-# --- booleans -----------------------------------------------------------------------------------------------------------
+# --- booleans -------------------------------------------------------------------------------------------------------
 
 
 def test_truth_as_c_sees_it(lib: clib.Library) -> None:
     pointer = lib.new("int *")
-    for value in (True, 1, -1, 256, 0.5, np.bool_(True), pointer, np.float32(2), 1j):
+    for value in (True, 1, -1, 256, 0.5, np.bool_(True), pointer, np.float32(2), 1j, lib.cast("int", 2)):
         assert lib.same_bool(value) is True
-    for value in (False, 0, 0.0, None, np.bool_(False), 0j):
+    for value in (False, 0, 0.0, None, np.bool_(False), 0j, lib.cast("int", 0)):
         assert lib.same_bool(value) is False
 
 
@@ -189,7 +191,7 @@ def test_what_c_has_no_truth_for_is_refused(lib: clib.Library, value: Any) -> No
         lib.same_bool(value)
 
 
-# --- strings ------------------------------------------------------------------------------------------------------------
+# --- strings --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["", "a", "grüße", "日本語", "x" * 100_000, "\U0001f40d"])
@@ -205,6 +207,13 @@ def test_bytes_and_none_are_strings_too(lib: clib.Library) -> None:
     assert lib.length(bytearray(b"abc\0")) == 3
     assert lib.no_text() is None
     assert lib.static_text() == "static"
+
+
+def test_a_buffer_without_a_nul_is_a_string_too(lib: clib.Library) -> None:
+    assert lib.length("x" * 1000) == 1000  # leaves its bytes where the next arguments go
+    for size in (0, 3, 100_000):
+        assert lib.length(bytearray(b"y" * size)) == size
+        assert lib.length(memoryview(b"y" * 2 * size)[::2]) == size
 
 
 def test_a_nul_within_a_str_is_refused(lib: clib.Library) -> None:
@@ -226,7 +235,9 @@ def test_what_is_no_string_is_refused(lib: clib.Library, value: Any) -> None:
 
 
 def test_a_result_that_is_no_utf8_tells_what_to_do(lib: clib.Library) -> None:
-    with pytest.raises(ValueError, match=r"latin1\(\): the result is not utf-8: let it come as bytes \(bytes=") as caught:
+    with pytest.raises(
+        ValueError, match=r"latin1\(\): the result is not utf-8: let it come as bytes \(bytes="
+    ) as caught:
         lib.latin1()
     assert isinstance(caught.value.__cause__, UnicodeDecodeError)
 
@@ -297,7 +308,7 @@ def test_a_result_within_an_argument_that_was_copied_is_refused(load: Any) -> No
     assert load().find("hello", ord("z")) is None
 
 
-# --- a number of a type -------------------------------------------------------------------------------------------------
+# --- a number of a type ---------------------------------------------------------------------------------------------
 
 
 def test_a_cast_wraps_around_as_in_c(lib: clib.Library) -> None:
@@ -309,6 +320,10 @@ def test_a_cast_wraps_around_as_in_c(lib: clib.Library) -> None:
     assert lib.cast("color", 5).value is lib.color.GREEN  # type: ignore[union-attr]
     assert repr(lib.cast("short", 7)) == "<anywasm.clib.Value 'short': 7>"
     assert lib.add(lib.cast("short", 7), 1) == 8
+    assert lib.same_cdouble(lib.cast("double _Complex", 1 + 2j)) == 1 + 2j
+    assert complex(lib.cast("float", 0.5)) == 0.5  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        float(lib.cast("double _Complex", 1j))  # type: ignore[arg-type]
     for bad in ("point", "void"):
         with pytest.raises(TypeError, match="expected a number's or a pointer's type"):
             lib.cast(bad, 1)

@@ -116,6 +116,9 @@ int block_free(CBlockObject *self)
     if (library_check(library) < 0 || library_attend(library) < 0) {
         return -1;
     }
+    if (!self->owned) {  // by what ran just now
+        return 0;
+    }
     FuncObject *release = self->release;
     block_disown(self);
     return library_free(library, release, self->address);
@@ -172,6 +175,73 @@ int block_keep(CBlockObject *self, uint64_t offset, size_t size, PyObject *kept)
 done:
     Py_XDECREF(dropped);
     return status;
+}
+
+// --- places in it ---------------------------------------------------------------------------------------------------
+
+int spot_check(const cspot *spot, const CLibraryObject *library)
+{
+    if (spot->library != library) {
+        PyErr_SetString(PyExc_ValueError, "the value is of another library, whose memory this one cannot see");
+        return -1;
+    }
+    if (spot->block != NULL && spot->block->bytes != NULL) {
+        return 0;
+    }
+    if (spot->block != NULL && spot->block->freed) {
+        PyErr_SetString(PyExc_ValueError, "the memory was freed");
+        return -1;
+    }
+    if (spot->generation != library->generation) {
+        PyErr_SetString(PyExc_ValueError, "the value is of the library before it was reset, and its memory is gone");
+        return -1;
+    }
+    return 0;
+}
+
+uint8_t *spot_bytes(const cspot *spot, uint64_t length)
+{
+    CLibraryObject *library = spot->library;
+    CBlockObject *block = spot->block;
+    if (spot_check(spot, library) < 0) {
+        return NULL;
+    }
+    uint64_t start = 0, size;
+    uint8_t *base;
+    if (block != NULL && block->bytes != NULL) {
+        base = block->bytes;
+        size = block->size;
+    }
+    else {
+        if (library_check(library) < 0) {
+            return NULL;
+        }
+        size_t bytes;
+        base = library_memory(library, &bytes);
+        size = bytes;
+        if (block != NULL && block->bounded) {
+            start = block->address;
+            if (start > size || block->size > size - start) {  // what a library's malloc gave may be anything
+                PyErr_SetString(library->state->LibraryError,
+                                "the library's malloc gave an address outside its memory");
+                return NULL;
+            }
+            size = start + block->size;
+        }
+    }
+    if (spot->address < start || spot->address > size || length > size - spot->address) {
+        if (block != NULL && block->bounded) {
+            PyErr_Format(PyExc_IndexError, "out of bounds: %llu bytes at offset %lld of memory of %zu bytes",
+                         (unsigned long long)length, (long long)(spot->address - start), block->size);
+        }
+        else {
+            char text[ADDRESS_TEXT_SIZE];
+            PyErr_Format(PyExc_IndexError, "out of bounds: %llu bytes at %s, and the library's memory has %llu",
+                         (unsigned long long)length, address_text(spot->address, text), (unsigned long long)size);
+        }
+        return NULL;
+    }
+    return base + spot->address;
 }
 
 // --- death --------------------------------------------------------------------------------------------------------

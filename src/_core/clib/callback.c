@@ -11,11 +11,11 @@
 
 struct CCallbackObject {
     PyObject_HEAD
-    CLibraryObject *library;   // borrowed: NULL when it is gone, while the store and the guest may live on
-    PyObject *functype;        // owned FuncType: what the guest calls
-    CTypeObject *type;         // owned: what is called now; NULL while it serves nobody
-    PyObject *callable;        // owned, as `type`
-    uint64_t index;            // the element of the table
+    CLibraryObject *library;  // borrowed: NULL when it is gone, while the store and the guest may live on
+    PyObject *functype;       // owned FuncType: what the guest calls
+    CTypeObject *type;        // owned: what is called now; NULL while it serves nobody
+    PyObject *callable;       // owned, as `type`
+    uint64_t index;           // the element of the table
     bool busy;
 };
 
@@ -72,8 +72,8 @@ static PyObject *callback_argument(CLibraryObject *library, CTypeObject *type, c
 }
 
 // What the callable returned, as the raw result or in the memory that the caller has for it: 0 or -1.
-static int callback_result(CLibraryObject *library, CTypeObject *type, PyObject *callable, PyObject *result, aw_raw *values,
-                           uint64_t address)
+static int callback_result(CLibraryObject *library, CTypeObject *type, PyObject *callable, PyObject *result,
+                           aw_raw *values, uint64_t address)
 {
     CTypeObject *of = type->item, *scalar;
     cplace function = {.kind = PLACE_FUNCTION, .name = callable};
@@ -90,6 +90,7 @@ static int callback_result(CLibraryObject *library, CTypeObject *type, PyObject 
     cframe frame;
     frame_begin(&frame, library);
     frame.permanent = true;
+    frame.place = &place;
     uint8_t *bytes = frame_scratch(&frame, of->size);
     status = bytes == NULL || value_to_bytes(&frame, of, result, bytes, &place) < 0 ? -1 : 0;
     if (status == 0 && pass == PASS_SCALAR) {
@@ -113,9 +114,10 @@ static int callback_run(CCallbackObject *self, aw_raw *values)
 {
     CLibraryObject *library = self->library;
     if (library == NULL || self->callable == NULL) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a function pointer was called whose Python callable is no longer there: one that is passed to a call "
-                        "serves that call alone; keep what Library.callback() returns as long as the library may use it");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "a function pointer was called whose Python callable is no longer there: one that is passed to a call "
+            "serves that call alone; keep what Library.callback() returns as long as the library may use it");
         return -1;
     }
     // Whatever runs now may give this callback to somebody else.
@@ -204,7 +206,8 @@ static CCallbackObject *callback_new(CLibraryObject *library, PyObject *functype
         return NULL;
     }
     aw_error error;
-    aw_func *func = store->api->func_new(store->handle, &((FuncTypeObject *)functype)->type, NULL, 0, callback_call, host, NULL, &error);
+    aw_func *func = store->api->func_new(store->handle, &((FuncTypeObject *)functype)->type, NULL, 0, callback_call,
+                                         host, NULL, &error);
     if (func == NULL) {
         error_raise(library->state, NULL, &error);
         Py_DECREF(self);
@@ -223,7 +226,8 @@ static CCallbackObject *callback_new(CLibraryObject *library, PyObject *functype
 CCallbackObject *callback_take(CLibraryObject *library, CTypeObject *type, PyObject *callable)
 {
     if (type->variadic) {
-        PyErr_SetString(PyExc_TypeError, "a Python callable cannot be a C function with `...`: it cannot know what it was given");
+        PyErr_SetString(PyExc_TypeError,
+                        "a Python callable cannot be a C function with `...`: it cannot know what it was given");
         return NULL;
     }
     if (library_check(library) < 0) {
@@ -234,7 +238,8 @@ CCallbackObject *callback_take(CLibraryObject *library, CTypeObject *type, PyObj
         return NULL;
     }
     CCallbackObject *self = NULL;
-    for (Py_ssize_t i = 0; self == NULL && library->free_callbacks > 0 && i < PyList_GET_SIZE(library->callbacks); i++) {
+    for (Py_ssize_t i = 0; self == NULL && library->free_callbacks > 0 && i < PyList_GET_SIZE(library->callbacks);
+         i++) {
         CCallbackObject *other = callback_cast(PyList_GET_ITEM(library->callbacks, i));
         if (!other->busy) {
             int same = PyObject_RichCompareBool(other->functype, functype, Py_EQ);

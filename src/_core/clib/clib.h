@@ -4,10 +4,14 @@
 //   ctype.c      C types: sizes, layouts
 //   format.c     C types as the buffer protocol has them
 //   library.c    CLibrary: the instance behind the objects, its memory and its allocator
-//   block.c      a piece of memory that somebody owns
+//   block.c      a piece of memory that somebody owns, and places in it
 //   frame.c      what one conversion or call needs in the guest's memory, and only that long
+//   place.c      who asks for a conversion, for messages
 //   value.c      one value from Python to C's bytes and back
+//   address.c    what goes where C expects a pointer
 //   pointer.c    Pointer, Array and Struct objects
+//   number.c     Value objects: numbers with a type
+//   abi.c        how values pass between C functions and Wasm's
 //   function.c   functions to call
 //   callback.c   functions to be called
 
@@ -33,36 +37,40 @@ typedef struct cpending {
 
 typedef struct CLibraryObject {
     PyObject_HEAD
-    core_state *state;         // borrowed from the type
-    StoreObject *store;        // owned; replaced by a reset
-    ExternObject *memory;      // owned Memory
-    FuncObject *malloc, *free; // owned or NULL
-    ExternObject *table;       // owned Table or NULL
-    ExternObject *stack;       // owned Global or NULL: the shadow stack's pointer
-    aw_raw stack_start;        // its value when nothing runs
-    size_t pointer_size;       // 4 or 8
-    uint32_t generation;       // how often it was reset: what is older is stale
-    uint32_t frames;           // calls and values that are being converted
-    bool callback_raised;      // an exception of a callback's ends the call that runs
-    bool attention;            // something is to be done or told before the next call: library_attend
-    PyObject *trouble;         // owned: the exception after which the guest's memory is not to be trusted, or NULL
-    PyObject *encoding;        // owned str, or None: strings come as bytes
+    core_state *state;          // borrowed from the type
+    StoreObject *store;         // owned; replaced by a reset
+    ExternObject *memory;       // owned Memory
+    FuncObject *malloc, *free;  // owned or NULL
+    ExternObject *table;        // owned Table or NULL
+    ExternObject *stack;        // owned Global or NULL: the shadow stack's pointer
+    aw_raw stack_start;         // its value when nothing runs
+    size_t pointer_size;        // 4 or 8
+    uint32_t generation;        // how often it was reset: what is older is stale
+    uint32_t frames;            // calls and values that are being converted
+    bool callback_raised;       // an exception of a callback's ends the call that runs
+    bool attention;             // something is to be done or told before the next call: library_attend
+    PyObject *trouble;          // owned: the exception after which the guest's memory is not to be trusted, or NULL
+    PyObject *encoding;         // owned str, or None: strings come as bytes
 
     uint64_t arena, arena_size;  // the guest's memory for arguments, once it is needed
     uint64_t arena_top;          // bytes of it in use, by calls that run
     struct cpending *pending;    // owned array: what is to be freed before the next call
     size_t pending_count, pending_capacity;
-    PyObject *blocks;            // owned dict: address -> address of the CBlockObject, as ints: what Python owns, to find it again
-    PyObject *callbacks;         // owned list of CCallbackObject: each has its element of the table
-    Py_ssize_t free_callbacks;   // how many of them serve nobody
+    PyObject
+        *blocks;  // owned dict: address -> address of the CBlockObject, as ints: what Python owns, to find it again
+    PyObject *callbacks;                           // owned list of CCallbackObject: each has its element of the table
+    Py_ssize_t free_callbacks;                     // how many of them serve nobody
     CTypeObject *string_type, *void_pointer_type;  // owned: what arguments for `...` are taken for
     PyObject *weakrefs;
 } CLibraryObject;
 
+// Says in a library's words why a store cannot be used, if that is the exception: -1.
+int library_unusable(const CLibraryObject *self);
+
 // Open, of this thread: 0, or -1 with an exception. Asked after everything that may run Python code.
 static inline int library_check(CLibraryObject *self)
 {
-    return store_check(self->store);
+    return store_check(self->store) < 0 ? library_unusable(self) : 0;
 }
 
 // Before a call: drop what waits to be freed, and raise LibraryError after a trap. 0 or -1.
@@ -103,21 +111,22 @@ typedef struct CBlockObject {
     uint64_t address;         // in the guest's memory; 0 if the bytes are Python's
     size_t size;              // bytes; meaningful if `bounded`
     bool bounded;
-    bool owned;               // to be freed by us
+    bool owned;  // to be freed by us
     bool freed;
-    uint32_t generation;      // of the library when it was made
-    Py_ssize_t views;         // buffers that are out
-    FuncObject *release;      // owned: what frees it, or NULL: free
-    PyObject *kept;           // owned dict or NULL: offset -> an object that the pointer there needs
-    uint8_t *bytes;           // owned: Python's own, or NULL
+    uint32_t generation;  // of the library when it was made
+    Py_ssize_t views;     // buffers that are out
+    FuncObject *release;  // owned: what frees it, or NULL: free
+    PyObject *kept;       // owned dict or NULL: offset -> an object that the pointer there needs
+    uint8_t *bytes;       // owned: Python's own, or NULL
 } CBlockObject;
 
 // Takes over what lies at *address*, also when it fails. *release* may be NULL.
-CBlockObject *block_new_guest(CLibraryObject *library, uint64_t address, size_t size, bool bounded, FuncObject *release);
+CBlockObject *block_new_guest(CLibraryObject *library, uint64_t address, size_t size, bool bounded,
+                              FuncObject *release);
 CBlockObject *block_new_host(CLibraryObject *library, const uint8_t *bytes, size_t size);
 // The block of Python's that begins at the address, new reference; NULL without an exception if there is none.
 CBlockObject *block_at(CLibraryObject *library, uint64_t address);
-int block_free(CBlockObject *self);                                      // 0, or -1 with ValueError, BufferError
+int block_free(CBlockObject *self);  // 0, or -1 with ValueError, BufferError
 // A value was written at the offset: what was kept for the pointers there goes, and *kept* comes, a list of (offset, object) or NULL.
 int block_keep(CBlockObject *self, uint64_t offset, size_t size, PyObject *kept);
 
@@ -125,10 +134,10 @@ int block_keep(CBlockObject *self, uint64_t offset, size_t size, PyObject *kept)
 
 typedef struct cspot {
     CLibraryObject *library;
-    CBlockObject *block;   // or NULL: memory of the library's own
-    uint64_t address;      // in the guest's memory, or in the block's bytes if they are Python's
+    CBlockObject *block;  // or NULL: memory of the library's own
+    uint64_t address;     // in the guest's memory, or in the block's bytes if they are Python's
     uint32_t generation;
-    bool readonly;         // const
+    bool readonly;  // const
 } cspot;
 
 // The *length* bytes there, or NULL with an exception: ValueError for what was freed or is of a library before its reset, IndexError
@@ -139,19 +148,29 @@ int spot_check(const cspot *spot, const CLibraryObject *library);
 
 // --- who asks, for messages -------------------------------------------------------------------------------------
 
-typedef enum cplace_kind { PLACE_FUNCTION, PLACE_ARGUMENT, PLACE_RESULT, PLACE_ITEM, PLACE_FIELD, PLACE_VALUE } cplace_kind;
+typedef enum cplace_kind {
+    PLACE_FUNCTION,
+    PLACE_ARGUMENT,
+    PLACE_RESULT,
+    PLACE_ITEM,
+    PLACE_FIELD,
+    PLACE_VALUE
+} cplace_kind;
 
 // "centroid(): argument 1 'points' (const point *): item 2: field 'x' (double): …"
 typedef struct cplace {
     const struct cplace *outer;
     cplace_kind kind;
-    PyObject *name;  // borrowed: of a function (or a callable that has one), a parameter or a field; may be NULL or None
+    PyObject
+        *name;  // borrowed: of a function (or a callable that has one), a parameter or a field; may be NULL or None
     Py_ssize_t index;
     const CTypeObject *type;
 } cplace;
 
 // Raise *exception* with "PLACE: MESSAGE": always NULL.
 PyObject *place_raise(const cplace *place, PyObject *exception, const char *format, ...);
+// TypeError "expected *what*, got a …": always -1.
+int place_expected(const cplace *place, const char *what, PyObject *got);
 
 // --- what a conversion needs in the guest's memory ----------------------------------------------------------------
 
@@ -163,10 +182,10 @@ typedef struct ctemporary {
     size_t length;
     const uint8_t *bytes;  // borrowed: of `view`, of `object`, or of the frame's scratch memory
     ccopyback back;
-    CTypeObject *item;     // borrowed: of a list's items
-    PyObject *object;      // owned or NULL: a list or a block to copy back into; whose bytes they are
-    uint64_t block_offset; // in the block
-    Py_buffer view;        // if view.obj
+    CTypeObject *item;      // borrowed: of a list's items
+    PyObject *object;       // owned or NULL: a list or a block to copy back into; whose bytes they are
+    uint64_t block_offset;  // in the block
+    Py_buffer view;         // if view.obj
 } ctemporary;
 
 enum { TEMPORARIES_ON_STACK = 4, SCRATCH_ON_STACK = 256 };
@@ -182,19 +201,20 @@ typedef struct cframe {
     CLibraryObject *library;  // borrowed
     bool permanent;           // for a value that stays: what it points at must be owned by somebody
     CBlockObject *keeper;     // borrowed, or NULL: the block that the value goes into
+    const cplace *place;      // of the value that stays, for messages
     const uint8_t *image;     // the value's bytes while they are made, if there is a keeper
     size_t image_size;
-    uint64_t image_offset;    // of the value in the keeper
-    uint64_t keep_offset;     // of the pointer that is being converted
+    uint64_t image_offset;  // of the value in the keeper
+    uint64_t keep_offset;   // of the pointer that is being converted
     uint32_t generation;
     ctemporary *temporaries;
     size_t temporary_count, temporary_capacity;
-    uint64_t *allocated;      // owned array: what did not fit into the arena
+    uint64_t *allocated;  // owned array: what did not fit into the arena
     size_t allocated_count;
-    PyObject *callbacks;      // owned list or NULL: elements of the table to give back after the call
-    PyObject *kept;           // owned list or NULL: (offset, object) for the keeper
+    PyObject *callbacks;  // owned list or NULL: elements of the table to give back after the call
+    PyObject *kept;       // owned list or NULL: (offset, object) for the keeper
     cscratch *scratch;
-    size_t scratch_used;      // of the part on the stack
+    size_t scratch_used;  // of the part on the stack
     ctemporary temporaries_on_stack[TEMPORARIES_ON_STACK];
     _Alignas(16) uint8_t scratch_on_stack[SCRATCH_ON_STACK];
 } cframe;
@@ -233,6 +253,14 @@ int value_write(const cspot *spot, CTypeObject *type, PyObject *object, const cp
 PyObject *bits_read(const cspot *spot, const cfield *field);
 int bits_write(const cspot *spot, const cfield *field, PyObject *object, const cplace *place);
 
+// The bytes of a str: borrowed, of *owner*, which is a new reference. No NUL within. NULL with an exception.
+const char *text_bytes(CLibraryObject *library, PyObject *text, Py_ssize_t *length, PyObject **owner,
+                       const cplace *place);
+// A copy of the bytes with a NUL behind them, for as long as the frame's memory lasts: 0 or -1. Takes *owner* over.
+int string_to_address(cframe *frame, const char *bytes, Py_ssize_t length, PyObject *owner, uint64_t *address);
+// A buffer of the type's very layout, or of *count* such: 1 and the view, 0 if it is none, -1 with an exception.
+int buffer_get(PyObject *object, CTypeObject *item, Py_buffer *view);
+
 // An address for a parameter or a value of a pointer type: 0 or -1.
 int pointer_to_address(cframe *frame, CTypeObject *type, PyObject *object, uint64_t *address, const cplace *place);
 
@@ -257,11 +285,21 @@ typedef struct CDataObject {
 // New references. Borrow the block.
 PyObject *pointer_new(CLibraryObject *library, CTypeObject *type, uint64_t address, CBlockObject *block);
 PyObject *data_new(PyTypeObject *python_type, const cspot *spot, CTypeObject *type);
-// A value of Python's own with a copy of the bytes: a Struct, an Array or a Value.
+// A value of Python's own with a copy of the bytes: a Struct or an Array.
 PyObject *struct_from_bytes(CLibraryObject *library, CTypeObject *type, const uint8_t *bytes);
 
-PyObject *value_cast(CLibraryObject *library, CTypeObject *type, PyObject *object);  // a Value
 int data_free(CDataObject *self);  // what Python owns there: 0 or -1
+
+// Value: a number with a C type.
+typedef struct CValueObject {
+    PyObject_HEAD
+    CLibraryObject *library;  // owned
+    CTypeObject *type;        // owned
+    PyObject *weakrefs;
+    uint8_t bytes[SCALAR_BYTES];
+} CValueObject;
+
+PyObject *value_cast(CLibraryObject *library, CTypeObject *type, PyObject *object);  // new reference
 
 static inline bool is_cdata(core_state *state, PyObject *object)
 {
@@ -298,6 +336,8 @@ typedef enum cpass {
 } cpass;
 
 cpass abi_pass(const CTypeObject *type, CTypeObject **scalar);
+// Results that do not fit into one scalar go to where a first, hidden parameter points.
+cpass abi_result(const CTypeObject *type, CTypeObject **scalar);
 // The Wasm type of a C function type: its value types, parameters first, in a malloc'ed array. 0 or -1.
 int abi_functype(const CTypeObject *type, size_t pointer_size, aw_valtype **types, aw_functype *out);
 PyObject *abi_functype_wrap(core_state *state, const CTypeObject *type, size_t pointer_size);

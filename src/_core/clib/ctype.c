@@ -9,9 +9,9 @@
 #include "../errors.h"
 
 static const char *const kind_names[] = {
-    [CK_VOID] = "void",         [CK_BOOL] = "bool",     [CK_CHAR] = "char",     [CK_INTEGER] = "integer",
-    [CK_FLOAT] = "float",       [CK_COMPLEX] = "complex", [CK_ENUM] = "enum",   [CK_POINTER] = "pointer",
-    [CK_ARRAY] = "array",       [CK_STRUCT] = "struct", [CK_UNION] = "union",   [CK_FUNCTION] = "function",
+    [CK_VOID] = "void",   [CK_BOOL] = "bool",       [CK_CHAR] = "char",   [CK_INTEGER] = "integer",
+    [CK_FLOAT] = "float", [CK_COMPLEX] = "complex", [CK_ENUM] = "enum",   [CK_POINTER] = "pointer",
+    [CK_ARRAY] = "array", [CK_STRUCT] = "struct",   [CK_UNION] = "union", [CK_FUNCTION] = "function",
 };
 
 static CTypeObject *ctype_cast(PyObject *self)
@@ -54,6 +54,20 @@ static PyObject *spell_parameters(const CTypeObject *type)
     return text;
 }
 
+// An array whose innermost items are pointers that are const themselves: takes the reference over; NULL passes.
+static PyObject *spell_const_array(const CTypeObject *type, const CTypeObject *innermost, PyObject *declared)
+{
+    while (type != innermost && declared != NULL) {
+        Py_SETREF(declared, type->length < 0 ? PyUnicode_FromFormat("%U[]", declared)
+                                             : PyUnicode_FromFormat("%U[%zd]", declared, type->length));
+        type = type->item;
+    }
+    if (declared != NULL) {
+        Py_SETREF(declared, PyUnicode_FromFormat("const %U", declared));
+    }
+    return spell(innermost, declared);
+}
+
 // C reads a declaration from the inside out, so *declared* is what stands inside. Takes the reference over; NULL passes.
 static PyObject *spell(const CTypeObject *type, PyObject *declared)
 {
@@ -74,12 +88,18 @@ static PyObject *spell(const CTypeObject *type, PyObject *declared)
     }
     switch (type->kind) {
     case CK_POINTER: {
-        bool parentheses = type->item->name == NULL && (type->item->kind == CK_ARRAY || type->item->kind == CK_FUNCTION);
-        bool const_pointer = type->readonly && type->item->kind == CK_POINTER && type->item->name == NULL;
-        inner = PyUnicode_FromFormat("%s%s*%U%s", const_pointer ? "const " : "", parentheses ? "(" : "", declared,
-                                     parentheses ? ")" : "");
+        bool parentheses = type->item->name == NULL &&
+                           (type->item->kind == CK_ARRAY || type->item->kind == CK_FUNCTION);
+        const CTypeObject *innermost = type->item;  // what an array of them is const by
+        while (innermost->name == NULL && innermost->kind == CK_ARRAY) {
+            innermost = innermost->item;
+        }
+        bool const_pointer = type->readonly && innermost->name == NULL && innermost->kind == CK_POINTER;
+        bool behind = const_pointer && innermost != type->item;  // "int *const (*)[3]"
+        inner = PyUnicode_FromFormat("%s%s*%U%s", const_pointer && !behind ? "const " : "", parentheses ? "(" : "",
+                                     declared, parentheses ? ")" : "");
         Py_DECREF(declared);
-        PyObject *text = spell(type->item, inner);
+        PyObject *text = behind ? spell_const_array(type->item, innermost, inner) : spell(type->item, inner);
         if (text != NULL && type->readonly && !const_pointer) {
             Py_SETREF(text, PyUnicode_FromFormat("const %U", text));
         }
@@ -162,6 +182,22 @@ int ctype_field(const CTypeObject *type, PyObject *name, cfield *out)
 
 // --- birth and death ----------------------------------------------------------------------------------------------
 
+enum { MOST_DEPTH = 256 };
+
+// Is it possible for *self* to be made of *part*? 0, or -1 with ValueError. A pointer to a struct is as far as anybody looks.
+static int ctype_nest(CTypeObject *self, const CTypeObject *part)
+{
+    unsigned depth = self->kind == CK_POINTER && ctype_is_record(part) ? 1 : part->depth + 1U;
+    if (depth > MOST_DEPTH) {
+        PyErr_Format(PyExc_ValueError, "the types nest deeper than %d levels", MOST_DEPTH);
+        return -1;
+    }
+    if (depth > self->depth) {
+        self->depth = (uint16_t)depth;
+    }
+    return 0;
+}
+
 static CTypeObject *ctype_new(core_state *state, ckind kind)
 {
     CTypeObject *self = (CTypeObject *)state->CType->tp_alloc(state->CType, 0);
@@ -182,6 +218,9 @@ CTypeObject *ctype_pointer_to(core_state *state, CTypeObject *target, bool reado
         self->size = pointer_size;
         self->align = (uint32_t)pointer_size;
         self->complete = true;
+        if (ctype_nest(self, target) < 0) {
+            Py_CLEAR(self);
+        }
     }
     return self;
 }
@@ -207,6 +246,9 @@ CTypeObject *ctype_array_of(core_state *state, CTypeObject *item, Py_ssize_t len
         self->size = length > 0 ? item->size * (size_t)length : 0;
         self->align = item->align;
         self->complete = length >= 0;
+        if (ctype_nest(self, item) < 0) {
+            Py_CLEAR(self);
+        }
     }
     return self;
 }
@@ -250,7 +292,9 @@ static void CType_dealloc(PyObject *object)
     CTypeObject *self = ctype_cast(object);
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
-    if (self->weakrefs != NULL) {
+    Py_TRASHCAN_BEGIN(object, CType_dealloc)  // structs may be linked by pointers in any number
+        if (self->weakrefs != NULL)
+    {
         PyObject_ClearWeakRefs(object);
     }
     CType_clear(object);
@@ -261,6 +305,7 @@ static void CType_dealloc(PyObject *object)
     Py_XDECREF(self->format);
     type->tp_free(object);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 // --- constructors -------------------------------------------------------------------------------------------------
@@ -288,12 +333,12 @@ static PyObject *CType_scalar(PyObject *class, PyObject *args, PyObject *keyword
         kind++;
     }
     bool power = size == 1 || size == 2 || size == 4 || size == 8;
-    bool fits = kind == CK_VOID      ? size == 0
+    bool fits = kind == CK_VOID                      ? size == 0
                 : kind == CK_BOOL || kind == CK_CHAR ? size == 1
-                : kind == CK_INTEGER ? power
-                : kind == CK_FLOAT   ? size == 4 || size == 8 || size == 16
-                : kind == CK_COMPLEX ? size == 8 || size == 16 || size == 32
-                                     : false;
+                : kind == CK_INTEGER                 ? power
+                : kind == CK_FLOAT                   ? size == 4 || size == 8 || size == 16
+                : kind == CK_COMPLEX                 ? size == 8 || size == 16 || size == 32
+                                                     : false;
     if (!fits) {
         return PyErr_Format(PyExc_ValueError, "CType.scalar(): no value is a %s of %zd bytes", kind_name, size);
     }
@@ -484,6 +529,13 @@ static PyObject *CType_function(PyObject *class, PyObject *args, PyObject *keywo
         self->parameters = Py_NewRef(parameters);
         self->parameter_names = Py_NewRef(parameter_names);
         self->variadic = variadic;
+        int status = ctype_nest(self, result);
+        for (Py_ssize_t i = 0; status == 0 && i < count; i++) {
+            status = ctype_nest(self, ctype_cast(PyTuple_GET_ITEM(parameters, i)));
+        }
+        if (status < 0) {
+            Py_CLEAR(self);
+        }
     }
 done:
     Py_DECREF(parameters);
@@ -548,8 +600,8 @@ static int field_read(core_state *state, PyObject *item, cfield *field)
     PyObject *name, *type, *fast = PySequence_Tuple(item);
     Py_ssize_t offset;
     int bit_offset = 0, bit_width = 0;
-    if (fast == NULL || !PyArg_ParseTuple(fast, "OO!n|ii:define", &name, state->CType, &type, &offset, &bit_offset,
-                                          &bit_width)) {
+    if (fast == NULL ||
+        !PyArg_ParseTuple(fast, "OO!n|ii:define", &name, state->CType, &type, &offset, &bit_offset, &bit_width)) {
         Py_XDECREF(fast);
         return -1;
     }
@@ -563,7 +615,8 @@ static int field_read(core_state *state, PyObject *item, cfield *field)
         PyErr_SetString(PyExc_TypeError, "CType.define(): only structs and unions are anonymous");
     }
     else if (offset < 0 || (!of->complete && of->kind != CK_ARRAY) || of->kind == CK_FUNCTION) {
-        PyErr_SetString(PyExc_ValueError, "CType.define(): a field has a complete type and an offset that is not negative");
+        PyErr_SetString(PyExc_ValueError,
+                        "CType.define(): a field has a complete type and an offset that is not negative");
     }
     else if (is_bits && ((!ctype_is_integer(of) && of->kind != CK_BOOL) || bit_offset < 0 || bit_width < 0 ||
                          (size_t)bit_offset + (size_t)bit_width > of->size * 8)) {
@@ -619,6 +672,10 @@ static PyObject *CType_define(PyObject *object, PyObject *args, PyObject *keywor
     }
     for (; done < count; done++) {
         if (field_read(state, PyTuple_GET_ITEM(items, done), &fields[done]) < 0) {
+            goto error;
+        }
+        if (ctype_nest(self, fields[done].type) < 0) {
+            done++;
             goto error;
         }
         if (fields[done].offset > (size_t)size || fields[done].type->size > (size_t)size - fields[done].offset) {

@@ -24,7 +24,7 @@ typedef enum ckind {
 struct CTypeObject;
 
 typedef struct cfield {
-    PyObject *name;            // owned str; NULL for an anonymous struct or union, whose fields count as this type's own
+    PyObject *name;  // owned str; NULL for an anonymous struct or union, whose fields count as this type's own
     struct CTypeObject *type;  // owned
     size_t offset;             // bytes from the struct's start
     uint8_t bit_offset;        // of a bit-field: bits from the lowest bit of the unit at `offset`, whose type is `type`
@@ -34,22 +34,25 @@ typedef struct cfield {
 typedef struct CTypeObject {
     PyObject_HEAD
     ckind kind;
-    PyObject *name;      // owned str or NULL: of what has one (int, struct point, a typedef); others spell themselves
-    size_t size;         // bytes; 0 while incomplete
-    uint32_t align;      // bytes
-    bool complete;       // its size is known
-    bool is_signed;      // of integers
-    bool readonly;       // of pointers: what they point at is const
-    bool variadic;       // of functions
-    struct CTypeObject *item;  // owned or NULL: a pointer's target, an array's item, an enum's integer, a function's result
-    Py_ssize_t length;         // of an array; -1 if unknown
-    cfield *fields;            // owned array, of structs and unions
+    PyObject *name;  // owned str or NULL: of what has one (int, struct point, a typedef); others spell themselves
+    size_t size;     // bytes; 0 while incomplete
+    uint32_t align;  // bytes
+    bool complete;   // its size is known
+    bool is_signed;  // of integers
+    bool readonly;   // of pointers: what they point at is const
+    bool variadic;   // of functions
+    uint16_t depth;  // how deep types nest in it, which bounds recursion over them
+    struct CTypeObject
+        *item;          // owned or NULL: a pointer's target, an array's item, an enum's integer, a function's result
+    Py_ssize_t length;  // of an array; -1 if unknown
+    cfield *fields;     // owned array, of structs and unions
     Py_ssize_t field_count;
-    PyObject *field_index;     // owned dict: name -> (field's type, offset, bit offset, bit width), anonymous ones' fields included
-    PyObject *parameters;      // owned tuple of CType, of functions
-    PyObject *parameter_names; // owned tuple of str or None
-    PyObject *enumeration;     // owned: the IntEnum, or NULL
-    PyObject *format;          // owned bytes or NULL: an item in a buffer (PEP 3118), made when first asked for
+    PyObject *
+        field_index;  // owned dict: name -> (field's type, offset, bit offset, bit width), anonymous ones' fields included
+    PyObject *parameters;       // owned tuple of CType, of functions
+    PyObject *parameter_names;  // owned tuple of str or None
+    PyObject *enumeration;      // owned: the IntEnum, or NULL
+    PyObject *format;           // owned bytes or NULL: an item in a buffer (PEP 3118), made when first asked for
     // What a struct with one scalar alone is passed as (tool-conventions, "Basic C ABI"): borrowed, or NULL.
     struct CTypeObject *single;
     PyObject *weakrefs;

@@ -49,8 +49,9 @@ static PyObject *struct_text(const CTypeObject *type)
             break;
         }
         bool plain = scalar_letter(field->type) != 0 || field->type->kind == CK_COMPLEX;
-        Py_SETREF(text, field->name != NULL ? PyUnicode_FromFormat("%U%s%U:%U:", text, plain ? "=" : "", inner, field->name)
-                                            : PyUnicode_FromFormat("%U%s%U", text, plain ? "=" : "", inner));
+        Py_SETREF(text, field->name != NULL
+                            ? PyUnicode_FromFormat("%U%s%U:%U:", text, plain ? "=" : "", inner, field->name)
+                            : PyUnicode_FromFormat("%U%s%U", text, plain ? "=" : "", inner));
         Py_DECREF(inner);
         end = field->offset + field->type->size;
     }
@@ -85,8 +86,9 @@ static PyObject *format_text(const CTypeObject *type)
             Py_SETREF(shape, PyUnicode_FromFormat("%U,%zd", shape, item->length));
         }
         PyObject *inner = shape != NULL ? format_text(item) : NULL;
-        PyObject *text = inner != NULL ? PyUnicode_FromFormat("%U)%s%U", shape, scalar_letter(item) != 0 ? "=" : "", inner)
-                                       : NULL;
+        PyObject *text = inner != NULL
+                             ? PyUnicode_FromFormat("%U)%s%U", shape, scalar_letter(item) != 0 ? "=" : "", inner)
+                             : NULL;
         Py_XDECREF(inner);
         Py_XDECREF(shape);
         return text;

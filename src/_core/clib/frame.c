@@ -16,6 +16,7 @@ void frame_begin(cframe *frame, CLibraryObject *library)
     frame->library = library;
     frame->permanent = false;
     frame->keeper = NULL;
+    frame->place = NULL;
     frame->image = NULL;
     frame->generation = library->generation;
     frame->temporaries = frame->temporaries_on_stack;
@@ -86,9 +87,9 @@ static int frame_allocate(cframe *frame, size_t size, uint64_t *address)
 static int frame_reserve_block(cframe *frame, size_t size, uint64_t *address)
 {
     if (frame->keeper == NULL) {
-        PyErr_SetString(PyExc_TypeError,
-                        "the value needs memory of its own, and nobody would free that: make it with Library.string(), "
-                        "new() or array(), keep it as long as the library uses it, and store that");
+        place_raise(frame->place, PyExc_TypeError,
+                    "the value needs memory of its own, and nobody would free that: make it with Library.string(), "
+                    "new() or array(), keep it as long as the library uses it, and store that");
         return -1;
     }
     CLibraryObject *library = frame->library;

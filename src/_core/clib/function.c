@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A CFunction is a C function of a library's, called with Python values.
 //
-// How each value is passed follows from its C type by wasm's C ABI (github.com/WebAssembly/tool-conventions, BasicCABI.md) and is found
-// out once, when the function is made. Functions of plain numbers take a path of their own: there a call converts, checks and calls.
+// How each value is passed follows from its C type by wasm's C ABI (abi.c) and is found out once, when the function is made. Functions of plain numbers take a path of their own: there a call converts, checks and calls.
 // All others take a frame, in which strings, buffers and structs wait until everything is converted (frame.c).
 
 #include "../errors.h"
@@ -25,17 +24,17 @@ typedef enum cresult { RESULT_VALUE, RESULT_BYTES, RESULT_POINTER } cresult;
 struct CFunctionObject {
     PyObject_VAR_HEAD  // ob_size: parameters
     vectorcallfunc vectorcall;
-    CLibraryObject *library;    // owned
-    FuncObject *func;           // owned; replaced by a reset
-    CTypeObject *type;          // owned
-    PyObject *name;             // owned str
-    FuncObject *release;        // owned or NULL: frees what is returned
-    bool releases;              // what is returned is ours: by `release` or by free
-    cresult result_as;          // what a char * comes as
+    CLibraryObject *library;  // owned
+    FuncObject *func;         // owned; replaced by a reset
+    CTypeObject *type;        // owned
+    PyObject *name;           // owned str
+    FuncObject *release;      // owned or NULL: frees what is returned
+    bool releases;            // what is returned is ours: by `release` or by free
+    cresult result_as;        // what a char * comes as
     cparameter result;
-    uint32_t raw_count;         // of raw values that the engine needs room for
-    uint32_t generation;        // of the library, for `index` and functions that a reset does not bring back
-    bool rebinds;               // an export: it works again after a reset
+    uint32_t raw_count;   // of raw values that the engine needs room for
+    uint32_t generation;  // of the library, for `index` and functions that a reset does not bring back
+    bool rebinds;         // an export: it works again after a reset
     bool has_index;
     uint64_t index;             // its element of the table
     CCallbackObject *callback;  // owned or NULL: it calls Python
@@ -46,104 +45,6 @@ struct CFunctionObject {
 static CFunctionObject *function_cast(PyObject *self)
 {
     return (CFunctionObject *)self;
-}
-
-// --- the C ABI -----------------------------------------------------------------------------------------------------
-
-cpass abi_pass(const CTypeObject *type, CTypeObject **scalar)
-{
-    *scalar = NULL;
-    if (type->kind == CK_FLOAT && type->size == 16) {
-        return PASS_TWO;
-    }
-    if (!ctype_is_aggregate(type)) {
-        *scalar = (CTypeObject *)type;
-        return PASS_SCALAR;
-    }
-    if (ctype_is_record(type) && type->size == 0) {
-        return PASS_NOTHING;
-    }
-    if (type->single != NULL) {
-        return abi_pass(type->single, scalar);
-    }
-    return PASS_INDIRECT;
-}
-
-// Results that do not fit into one scalar go to where a first, hidden parameter points.
-static cpass abi_result(const CTypeObject *type, CTypeObject **scalar)
-{
-    if (type->kind == CK_VOID) {
-        *scalar = NULL;
-        return PASS_NOTHING;
-    }
-    cpass pass = abi_pass(type, scalar);
-    return pass == PASS_TWO ? PASS_INDIRECT : pass;
-}
-
-int abi_functype(const CTypeObject *type, size_t pointer_size, aw_valtype **types, aw_functype *out)
-{
-    Py_ssize_t count = PyTuple_GET_SIZE(type->parameters);
-    aw_valtype address = {.kind = pointer_size == 8 ? AW_I64 : AW_I32};
-    *types = PyMem_Calloc(2 * (size_t)count + 3, sizeof(**types));
-    if (*types == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    uint32_t parameters = 0, results = 0;
-    CTypeObject *scalar;
-    cpass result = abi_result(type->item, &scalar);
-    if (result == PASS_INDIRECT) {
-        (*types)[parameters++] = address;
-    }
-    aw_valtype result_type = {.kind = result == PASS_SCALAR ? (uint8_t)scalar_kind(scalar) : 0};
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const CTypeObject *parameter = (CTypeObject *)PyTuple_GET_ITEM(type->parameters, i);
-        if (!parameter->complete) {
-            PyObject *text = ctype_spell(parameter, "");
-            if (text != NULL) {
-                PyErr_Format(PyExc_TypeError, "a parameter's type has no size: %U", text);
-                Py_DECREF(text);
-            }
-            PyMem_Free(*types);
-            return -1;
-        }
-        switch (abi_pass(parameter, &scalar)) {
-        case PASS_SCALAR:
-            (*types)[parameters++] = (aw_valtype){.kind = (uint8_t)scalar_kind(scalar)};
-            break;
-        case PASS_TWO:
-            (*types)[parameters++] = (aw_valtype){.kind = AW_I64};
-            (*types)[parameters++] = (aw_valtype){.kind = AW_I64};
-            break;
-        case PASS_INDIRECT:
-            (*types)[parameters++] = address;
-            break;
-        default:
-            break;
-        }
-    }
-    if (type->variadic) {
-        (*types)[parameters++] = address;
-    }
-    if (result == PASS_SCALAR) {
-        (*types)[parameters] = result_type;
-        results = 1;
-    }
-    *out = (aw_functype){
-        .parameter_count = parameters, .result_count = results, .parameters = *types, .results = *types + parameters};
-    return 0;
-}
-
-PyObject *abi_functype_wrap(core_state *state, const CTypeObject *type, size_t pointer_size)
-{
-    aw_valtype *types;
-    aw_functype functype;
-    if (abi_functype(type, pointer_size, &types, &functype) < 0) {
-        return NULL;
-    }
-    PyObject *object = functype_wrap(state, &functype);
-    PyMem_Free(types);
-    return object;
 }
 
 static void quick_plan(cparameter *parameter)
@@ -231,8 +132,8 @@ static PyObject *result_quick(const CFunctionObject *self, const aw_raw *raw)
         // A guest is not bound to return what the type can hold: the rest is cut off.
         unsigned shift = 32 - (unsigned)type->size * 8;
         uint32_t bits = (uint32_t)raw->bits[0] << shift;
-        return integer_from_raw(self->library->state, type->is_signed ? (int64_t)((int32_t)bits >> shift)
-                                                                      : (int64_t)(bits >> shift));
+        return integer_from_raw(self->library->state,
+                                type->is_signed ? (int64_t)((int32_t)bits >> shift) : (int64_t)(bits >> shift));
     }
     }
 }
@@ -275,7 +176,8 @@ static inline int function_check(CFunctionObject *self)
     return library_check(self->library);
 }
 
-static PyObject *Function_vectorcall_numbers(PyObject *object, PyObject *const *args, size_t nargsf, PyObject *keyword_names)
+static PyObject *Function_vectorcall_numbers(PyObject *object, PyObject *const *args, size_t nargsf,
+                                             PyObject *keyword_names)
 {
     CFunctionObject *self = function_cast(object);
     Py_ssize_t count = PyVectorcall_NARGS(nargsf);
@@ -364,7 +266,8 @@ static int argument_to_raw(CFunctionObject *self, cframe *frame, Py_ssize_t inde
 }
 
 // An argument for `...` becomes what C promotes it to, at the next offset of the list that the callee reads: 0 or -1.
-static int variadic_argument(CFunctionObject *self, cframe *frame, Py_ssize_t index, PyObject *object, uint8_t *list, size_t *offset)
+static int variadic_argument(CFunctionObject *self, cframe *frame, Py_ssize_t index, PyObject *object, uint8_t *list,
+                             size_t *offset)
 {
     CLibraryObject *library = frame->library;
     core_state *state = library->state;
@@ -374,14 +277,23 @@ static int variadic_argument(CFunctionObject *self, cframe *frame, Py_ssize_t in
     size_t size = library->pointer_size, align;
     uint64_t word = 0;
     if (Py_TYPE(object) == state->Value) {
-        CDataObject *value = (CDataObject *)object;
-        CTypeObject *type = value->type;
-        const uint8_t *of = spot_bytes(&value->spot, type->size);
-        if (of == NULL) {
-            return -1;
-        }
+        const CTypeObject *type = ((CValueObject *)object)->type;
+        const uint8_t *of = ((CValueObject *)object)->bytes;
         aw_raw raw;
-        if (type->kind == CK_FLOAT && type->size == 4) {
+        if (type->kind == CK_COMPLEX) {  // goes as a struct does
+            uint8_t *copy = frame_scratch(frame, type->size);
+            if (copy == NULL || frame_reserve(frame, type->size, type->align, &word) < 0) {
+                return -1;
+            }
+            ctemporary *entry = frame_add(frame, word, type->size);
+            if (entry == NULL) {
+                return -1;
+            }
+            memcpy(copy, of, type->size);
+            entry->bytes = copy;
+            memcpy(bytes, &word, 8);
+        }
+        else if (type->kind == CK_FLOAT && type->size == 4) {
             float narrow;
             memcpy(&narrow, of, 4);
             double wide = narrow;
@@ -451,9 +363,11 @@ static int variadic_argument(CFunctionObject *self, cframe *frame, Py_ssize_t in
         place.type = type;
         if (!text && !buffer && object != Py_None && !is_cdata(state, object) && Py_TYPE(object) != state->CFunction) {
             place.type = NULL;
-            place_raise(&place, PyExc_TypeError,
-                        "an argument for ... is an int, a float, str, bytes, a pointer, a buffer, or of a type that cast() gave "
-                        "it; got %.200s", Py_TYPE(object)->tp_name);
+            place_raise(
+                &place, PyExc_TypeError,
+                "an argument for ... is an int, a float, str, bytes, a pointer, a buffer, or of a type that cast() gave "
+                "it; got %.200s",
+                Py_TYPE(object)->tp_name);
             return -1;
         }
         if (pointer_to_address(frame, type, object, &word, &place) < 0) {
@@ -469,7 +383,8 @@ static int variadic_argument(CFunctionObject *self, cframe *frame, Py_ssize_t in
 }
 
 // All arguments from *first* on: the address of their list goes to *raw*.
-static int variadic_to_raw(CFunctionObject *self, cframe *frame, PyObject *const *args, Py_ssize_t first, Py_ssize_t count, aw_raw *raw)
+static int variadic_to_raw(CFunctionObject *self, cframe *frame, PyObject *const *args, Py_ssize_t first,
+                           Py_ssize_t count, aw_raw *raw)
 {
     raw_set_address(frame->library, raw, 0);
     if (first == count) {
@@ -526,7 +441,8 @@ static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint
     if (self->result_as != RESULT_POINTER && (ctype_is_string(type) || self->result_as == RESULT_BYTES)) {
         value = string_read(library, address, self->result_as == RESULT_BYTES);
         if (value == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
-            raise_from(PyExc_ValueError, "%U(): the result is not %U: let it come as bytes (bytes={%R}) or as a pointer (pointers={%R})",
+            raise_from(PyExc_ValueError,
+                       "%U(): the result is not %U: let it come as bytes (bytes={%R}) or as a pointer (pointers={%R})",
                        self->name, library->encoding, self->name, self->name);
         }
         CBlockObject *block = self->releases ? block_at(library, address) : NULL;
@@ -546,9 +462,11 @@ static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint
         return value;
     }
     if (is_temporary(frame, address)) {
-        PyErr_Format(PyExc_ValueError,
-                     "%U(): the result points into the copy of an argument, which is gone now: pass memory of the library's "
-                     "(Library.string(), Library.array(), Library.new())", self->name);
+        PyErr_Format(
+            PyExc_ValueError,
+            "%U(): the result points into the copy of an argument, which is gone now: pass memory of the library's "
+            "(Library.string(), Library.array(), Library.new())",
+            self->name);
         return NULL;
     }
     CBlockObject *block = block_at(library, address);
@@ -673,8 +591,9 @@ static int function_matches(CLibraryObject *library, PyObject *name, const CType
         PyObject *declared = utf8 != NULL ? ctype_spell(type, utf8) : NULL;
         PyObject *needs = functype_wrap(library->state, &wanted);
         if (declared != NULL && needs != NULL) {
-            PyErr_Format(library->state->LinkError, "%U is declared as '%U', which takes a function of type %S, but the module's is %S",
-                         name, declared, needs, (PyObject *)func->type);
+            PyErr_Format(library->state->LinkError,
+                         "%U is declared as '%U', which takes a function of type %S, but the module's is %S", name,
+                         declared, needs, (PyObject *)func->type);
         }
         Py_XDECREF(declared);
         Py_XDECREF(needs);
@@ -730,7 +649,8 @@ PyObject *function_new(CLibraryObject *library, PyObject *name, CTypeObject *typ
                         : strcmp(result, "pointer") == 0 ? RESULT_POINTER
                                                          : RESULT_VALUE;
     if (!is_pointer && (result_as != RESULT_VALUE || release != Py_None)) {
-        PyErr_Format(PyExc_TypeError, "%U(): its result is no pointer, so it is neither freed nor bytes nor kept a pointer", name);
+        PyErr_Format(PyExc_TypeError,
+                     "%U(): its result is no pointer, so it is neither freed nor bytes nor kept a pointer", name);
         return NULL;
     }
     if (release != Py_None && release != Py_True && Py_TYPE(release) != library->state->Func) {
@@ -752,17 +672,25 @@ PyObject *function_new_callback(CLibraryObject *library, CTypeObject *type, PyOb
     if (!PyCallable_Check(callable)) {
         return PyErr_Format(PyExc_TypeError, "callback(): expected a callable, got %.200s", Py_TYPE(callable)->tp_name);
     }
-    CCallbackObject *callback = callback_take(library, type, callable);
-    if (callback == NULL) {
-        return NULL;
-    }
-    uint64_t index = callback_index(callback);
-    CFunctionObject *self = (CFunctionObject *)function_at(library, type, index);
-    if (self == NULL) {
-        callback_give_back(callback);
-        Py_DECREF(callback);
-        return NULL;
-    }
+    CCallbackObject *callback;
+    PyObject *found;
+    do {
+        callback = callback_take(library, type, callable);
+        if (callback == NULL) {
+            return NULL;
+        }
+        found = function_at(library, type, callback_index(callback));
+        if (found == NULL) {
+            callback_give_back(callback);
+            Py_DECREF(callback);
+            return NULL;
+        }
+        if (Py_TYPE(found) != library->state->CFunction) {  // the guest emptied the element since: it serves no more
+            Py_CLEAR(found);
+            Py_DECREF(callback);
+        }
+    } while (found == NULL);
+    CFunctionObject *self = function_cast(found);
     self->callback = callback;
     PyObject *name = PyObject_GetAttrString(callable, "__name__");
     if (name == NULL || !PyUnicode_Check(name)) {
@@ -782,7 +710,8 @@ PyObject *function_at(CLibraryObject *library, CTypeObject *type, uint64_t index
 {
     StoreObject *store = library->store;
     if (library->table == NULL) {
-        PyErr_SetString(library->state->LibraryError, "the library exports no table of functions (link it with -Wl,--export-table)");
+        PyErr_SetString(library->state->LibraryError,
+                        "the library exports no table of functions (link it with -Wl,--export-table)");
         return NULL;
     }
     if (library_check(library) < 0) {
@@ -827,8 +756,9 @@ int table_add(CLibraryObject *library, aw_func *func, uint64_t *index)
     StoreObject *store = library->store;
     const aw_engine_api *api = store->api;
     if (library->table == NULL) {
-        PyErr_SetString(library->state->LibraryError,
-                        "the library exports no table of functions, so it calls none that it is given (link it with -Wl,--export-table)");
+        PyErr_SetString(
+            library->state->LibraryError,
+            "the library exports no table of functions, so it calls none that it is given (link it with -Wl,--export-table)");
         return -1;
     }
     aw_raw raw;
@@ -882,7 +812,8 @@ int function_to_index(cframe *frame, const CTypeObject *type, PyObject *object, 
 
 // --- the Python type --------------------------------------------------------------------------------------------------
 
-PyDoc_STRVAR(Function_rebind_doc, "_rebind($self, func, release, /)\n--\n\nAfter a reset: the Func of the fresh instance.");
+PyDoc_STRVAR(Function_rebind_doc,
+             "_rebind($self, func, release, /)\n--\n\nAfter a reset: the Func of the fresh instance.");
 
 static PyObject *Function_rebind(PyObject *object, PyObject *args)
 {
@@ -951,11 +882,11 @@ static PyObject *Function_repr(PyObject *object)
     CFunctionObject *self = function_cast(object);
     const char *name = PyUnicode_AsUTF8(self->name);
     PyObject *declared = name != NULL ? ctype_spell(self->type, name) : NULL;
-    PyObject *text = declared != NULL ? PyUnicode_FromFormat("<anywasm.clib.CFunction '%U'%s>", declared,
-                                                             self->generation != self->library->generation
-                                                                 ? ", of the library before its reset"
-                                                                 : "")
-                                      : NULL;
+    PyObject *text = declared != NULL
+                         ? PyUnicode_FromFormat(
+                               "<anywasm.clib.CFunction '%U'%s>", declared,
+                               self->generation != self->library->generation ? ", of the library before its reset" : "")
+                         : NULL;
     Py_XDECREF(declared);
     return text;
 }

@@ -23,6 +23,14 @@ uint8_t *library_memory(CLibraryObject *self, size_t *bytes)
     return base;
 }
 
+AW_COLD int library_unusable(const CLibraryObject *self)
+{
+    if (self->store->handle == NULL) {
+        PyErr_SetString(PyExc_ValueError, "the library is closed");
+    }
+    return -1;
+}
+
 // --- the guest's allocator ----------------------------------------------------------------------------------------
 
 int library_malloc(CLibraryObject *self, size_t size, uint64_t *address)
@@ -80,8 +88,8 @@ void library_free_later(CLibraryObject *self, FuncObject *release, uint64_t addr
         self->pending = pending;
         self->pending_capacity = capacity;
     }
-    self->pending[self->pending_count++] =
-        (cpending){.address = address, .release = (FuncObject *)Py_XNewRef((PyObject *)release)};
+    self->pending[self->pending_count++] = (cpending){.address = address,
+                                                      .release = (FuncObject *)Py_XNewRef((PyObject *)release)};
     self->attention = true;
 }
 
@@ -100,10 +108,11 @@ int library_attend(CLibraryObject *self)
         return 0;
     }
     if (self->trouble != NULL) {
-        PyErr_Format(self->state->LibraryError,
-                     "the library stopped in the middle of its work (%.200s: %S), so its memory is not to be trusted: reset() "
-                     "starts it anew",
-                     Py_TYPE(self->trouble)->tp_name, self->trouble);
+        PyErr_Format(
+            self->state->LibraryError,
+            "the library stopped in the middle of its work (%.200s: %S), so its memory is not to be trusted: reset() "
+            "starts it anew",
+            Py_TYPE(self->trouble)->tp_name, self->trouble);
         PyObject *exception = aw_take_exception();
         PyException_SetCause(exception, Py_NewRef(self->trouble));
         aw_put_exception(exception);
@@ -158,8 +167,9 @@ void library_call_failed(CLibraryObject *self)
 static int library_make_types(CLibraryObject *self)
 {
     PyObject *text = PyObject_CallMethod((PyObject *)self->state->CType, "scalar", "ssii", "char", "char", 1, 1);
-    PyObject *nothing = text != NULL ? PyObject_CallMethod((PyObject *)self->state->CType, "scalar", "ssi", "void", "void", 0)
-                                     : NULL;
+    PyObject *nothing = text != NULL
+                            ? PyObject_CallMethod((PyObject *)self->state->CType, "scalar", "ssi", "void", "void", 0)
+                            : NULL;
     if (nothing != NULL) {
         self->string_type = ctype_pointer_to(self->state, (CTypeObject *)text, true, self->pointer_size);
         self->void_pointer_type = ctype_pointer_to(self->state, (CTypeObject *)nothing, false, self->pointer_size);
@@ -230,11 +240,12 @@ int library_check_allocator(PyObject *object, uint32_t results, size_t pointer_s
     return 0;
 }
 
-PyDoc_STRVAR(CLibrary_bind_doc,
-             "bind($self, memory, malloc, free, table, stack)\n--\n\n"
-             "The objects of a fresh instance; what was made with an earlier one is stale from now on.\n\n"
-             "memory: Memory; malloc, free: Func or None; table: Table or None; stack: Global or None, the shadow stack\n"
-             "pointer, which is set back when a callback's exception ends a call.");
+PyDoc_STRVAR(
+    CLibrary_bind_doc,
+    "bind($self, memory, malloc, free, table, stack, /)\n--\n\n"
+    "The objects of a fresh instance; what was made with an earlier one is stale from now on.\n\n"
+    "memory: Memory; malloc, free: Func or None; table: Table or None; stack: Global or None, the shadow stack\n"
+    "pointer, which is set back when a callback's exception ends a call.");
 
 static PyObject *CLibrary_bind(PyObject *object, PyObject *args)
 {
@@ -372,7 +383,7 @@ static PyObject *CLibrary_read(PyObject *object, PyObject *args)
     return value_read(&spot, type);
 }
 
-PyDoc_STRVAR(CLibrary_write_doc, "write($self, ctype, address, value, name, /)\n--\n\n"
+PyDoc_STRVAR(CLibrary_write_doc, "write($self, ctype, address, value, name, readonly=False, /)\n--\n\n"
                                  "Set the value of that type at an address: a global variable's.");
 
 static PyObject *CLibrary_write(PyObject *object, PyObject *args)
@@ -381,11 +392,13 @@ static PyObject *CLibrary_write(PyObject *object, PyObject *args)
     CTypeObject *type;
     unsigned long long address;
     PyObject *value, *name;
-    if (!PyArg_ParseTuple(args, "O!KOU:write", self->state->CType, &type, &address, &value, &name) ||
+    int readonly = 0;
+    if (!PyArg_ParseTuple(args, "O!KOU|p:write", self->state->CType, &type, &address, &value, &name, &readonly) ||
         library_bound(self) < 0) {
         return NULL;
     }
     cspot spot = library_spot(self, address);
+    spot.readonly = readonly;
     cplace place = {.kind = PLACE_VALUE, .name = name, .type = type};
     return value_write(&spot, type, value, &place) < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -466,8 +479,9 @@ static PyObject *CLibrary_new_array(PyObject *object, PyObject *args)
     return array;
 }
 
-PyDoc_STRVAR(CLibrary_adopt_doc, "adopt($self, pointer, release, /)\n--\n\n"
-                                 "Own what the pointer points at from now on; *release* is a Func that frees it, or None for free.");
+PyDoc_STRVAR(CLibrary_adopt_doc,
+             "adopt($self, pointer, release, /)\n--\n\n"
+             "Own what the pointer points at from now on; *release* is a Func that frees it, or None for free.");
 
 static PyObject *CLibrary_adopt(PyObject *object, PyObject *args)
 {
@@ -491,7 +505,8 @@ static PyObject *CLibrary_adopt(PyObject *object, PyObject *args)
         return NULL;
     }
     if (pointer->spot.block != NULL) {
-        PyErr_SetString(PyExc_ValueError, pointer->spot.block->freed ? "the memory was freed" : "Python owns the memory already");
+        PyErr_SetString(PyExc_ValueError,
+                        pointer->spot.block->freed ? "the memory was freed" : "Python owns the memory already");
         return NULL;
     }
     CBlockObject *known = block_at(self, pointer->spot.address);
@@ -532,7 +547,8 @@ static PyObject *CLibrary_cast(PyObject *object, PyObject *args)
             return NULL;
         }
         if (data->spot.block != NULL && data->spot.block->bytes != NULL) {
-            PyErr_SetString(PyExc_TypeError, "cast(): the value is Python's own, and has no address: copy it with new()");
+            PyErr_SetString(PyExc_TypeError,
+                            "cast(): the value is Python's own, and has no address: copy it with new()");
             return NULL;
         }
         address = data->spot.address;
@@ -544,6 +560,11 @@ static PyObject *CLibrary_cast(PyObject *object, PyObject *args)
         }
     }
     else if (value != Py_None) {
+        if (!PyIndex_Check(value)) {
+            return PyErr_Format(PyExc_TypeError,
+                                "cast(): expected a pointer, an array, a function or an address, got %.200s",
+                                Py_TYPE(value)->tp_name);
+        }
         PyObject *integer = PyNumber_Index(value);
         if (integer == NULL) {
             return NULL;
@@ -692,15 +713,9 @@ static PyMemberDef CLibrary_members[] = {
 };
 
 static PyType_Slot CLibrary_slots[] = {
-    {Py_tp_doc, (void *)CLibrary_doc},
-    {Py_tp_new, CLibrary_new},
-    {Py_tp_traverse, CLibrary_traverse},
-    {Py_tp_clear, CLibrary_clear},
-    {Py_tp_dealloc, CLibrary_dealloc},
-    {Py_tp_methods, CLibrary_methods},
-    {Py_tp_getset, CLibrary_getset},
-    {Py_tp_members, CLibrary_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)CLibrary_doc}, {Py_tp_new, CLibrary_new},         {Py_tp_traverse, CLibrary_traverse},
+    {Py_tp_clear, CLibrary_clear},     {Py_tp_dealloc, CLibrary_dealloc}, {Py_tp_methods, CLibrary_methods},
+    {Py_tp_getset, CLibrary_getset},   {Py_tp_members, CLibrary_members}, {0, NULL},
 };
 
 PyType_Spec CLibrary_spec = {

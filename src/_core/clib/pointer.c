@@ -13,72 +13,6 @@ static CDataObject *data_cast(PyObject *self)
     return (CDataObject *)self;
 }
 
-// --- places ---------------------------------------------------------------------------------------------------------
-
-int spot_check(const cspot *spot, const CLibraryObject *library)
-{
-    if (spot->library != library) {
-        PyErr_SetString(PyExc_ValueError, "the value is of another library, whose memory this one cannot see");
-        return -1;
-    }
-    if (spot->block != NULL && spot->block->bytes != NULL) {
-        return 0;
-    }
-    if (spot->block != NULL && spot->block->freed) {
-        PyErr_SetString(PyExc_ValueError, "the memory was freed");
-        return -1;
-    }
-    if (spot->generation != library->generation) {
-        PyErr_SetString(PyExc_ValueError, "the value is of the library before it was reset, and its memory is gone");
-        return -1;
-    }
-    return 0;
-}
-
-uint8_t *spot_bytes(const cspot *spot, uint64_t length)
-{
-    CLibraryObject *library = spot->library;
-    CBlockObject *block = spot->block;
-    if (spot_check(spot, library) < 0) {
-        return NULL;
-    }
-    uint64_t start = 0, size;
-    uint8_t *base;
-    if (block != NULL && block->bytes != NULL) {
-        base = block->bytes;
-        size = block->size;
-    }
-    else {
-        if (library_check(library) < 0) {
-            return NULL;
-        }
-        size_t bytes;
-        base = library_memory(library, &bytes);
-        size = bytes;
-        if (block != NULL && block->bounded) {
-            start = block->address;
-            if (start > size || block->size > size - start) {  // what a library's malloc gave may be anything
-                PyErr_SetString(library->state->LibraryError, "the library's malloc gave an address outside its memory");
-                return NULL;
-            }
-            size = start + block->size;
-        }
-    }
-    if (spot->address < start || spot->address > size || length > size - spot->address) {
-        if (block != NULL && block->bounded) {
-            PyErr_Format(PyExc_IndexError, "out of bounds: %llu bytes at offset %lld of memory of %zu bytes",
-                         (unsigned long long)length, (long long)(spot->address - start), block->size);
-        }
-        else {
-            char text[ADDRESS_TEXT_SIZE];
-            PyErr_Format(PyExc_IndexError, "out of bounds: %llu bytes at %s, and the library's memory has %llu",
-                         (unsigned long long)length, address_text(spot->address, text), (unsigned long long)size);
-        }
-        return NULL;
-    }
-    return base + spot->address;
-}
-
 // --- birth and death ------------------------------------------------------------------------------------------------
 
 PyObject *data_new(PyTypeObject *python_type, const cspot *spot, CTypeObject *type)
@@ -95,7 +29,11 @@ PyObject *data_new(PyTypeObject *python_type, const cspot *spot, CTypeObject *ty
 
 PyObject *pointer_new(CLibraryObject *library, CTypeObject *type, uint64_t address, CBlockObject *block)
 {
-    cspot spot = {.library = library, .block = block, .address = address, .generation = library->generation, .readonly = type->readonly};
+    cspot spot = {.library = library,
+                  .block = block,
+                  .address = address,
+                  .generation = library->generation,
+                  .readonly = type->readonly};
     return data_new(library->state->Pointer, &spot, type);
 }
 
@@ -106,10 +44,7 @@ PyObject *struct_from_bytes(CLibraryObject *library, CTypeObject *type, const ui
         return NULL;
     }
     cspot spot = {.library = library, .block = block, .generation = library->generation};
-    PyTypeObject *python_type = type->kind == CK_ARRAY       ? library->state->Array
-                                : ctype_is_record(type) ? library->state->Struct
-                                                        : library->state->Value;
-    PyObject *self = data_new(python_type, &spot, type);
+    PyObject *self = data_new(type->kind == CK_ARRAY ? library->state->Array : library->state->Struct, &spot, type);
     Py_DECREF(block);
     return self;
 }
@@ -150,7 +85,8 @@ static int item_spot(const CDataObject *self, Py_ssize_t index, cspot *spot)
     if (!item->complete) {
         PyObject *text = ctype_spell(item, "");
         if (text != NULL) {
-            PyErr_Format(PyExc_TypeError, "%U has no size here, so there are no items of it: cast() makes another pointer", text);
+            PyErr_Format(PyExc_TypeError,
+                         "%U has no size here, so there are no items of it: cast() makes another pointer", text);
             Py_DECREF(text);
         }
         return -1;
@@ -513,11 +449,13 @@ static PyObject *Array_richcompare(PyObject *a, PyObject *b, int op)
 enum { MOST_DIMENSIONS = 8 };
 
 typedef struct buffer_shape {
-    PyObject *memory;  // owned: the Memory whose bytes are seen, which a reset must not take away; NULL for Python's own
+    PyObject
+        *memory;  // owned: the Memory whose bytes are seen, which a reset must not take away; NULL for Python's own
     Py_ssize_t shape[MOST_DIMENSIONS], strides[MOST_DIMENSIONS];
 } buffer_shape;
 
-static int data_getbuffer(CDataObject *self, CTypeObject *item, Py_ssize_t count, bool is_array, Py_buffer *view, int flags)
+static int data_getbuffer(CDataObject *self, CTypeObject *item, Py_ssize_t count, bool is_array, Py_buffer *view,
+                          int flags)
 {
     CLibraryObject *library = self->spot.library;
     view->obj = NULL;
@@ -653,7 +591,8 @@ static PyObject *Pointer_read_cstring(PyObject *object, PyObject *args, PyObject
         return NULL;
     }
     if (self->type->item->size > 1) {
-        PyErr_SetString(PyExc_TypeError, "read_cstring() reads bytes, and this points at larger items: cast() it to char *");
+        PyErr_SetString(PyExc_TypeError,
+                        "read_cstring() reads bytes, and this points at larger items: cast() it to char *");
         return NULL;
     }
     if (spot_bytes(&self->spot, 1) == NULL) {
@@ -684,88 +623,6 @@ static PyObject *Data_get_owned(PyObject *object, void *Py_UNUSED(closure))
 {
     const CBlockObject *block = data_cast(object)->spot.block;
     return PyBool_FromLong(block != NULL && (block->owned || block->bytes != NULL));
-}
-
-// --- numbers with a type ------------------------------------------------------------------------------------------------
-
-// A C cast to a number: integers wrap around, floats lose what does not fit.
-PyObject *value_cast(CLibraryObject *library, CTypeObject *type, PyObject *object)
-{
-    uint8_t bytes[SCALAR_BYTES] = {0};
-    cplace place = {.kind = PLACE_VALUE, .type = type};
-    if (ctype_is_integer(type)) {
-        PyObject *integer = PyFloat_Check(object) ? PyNumber_Long(object) : PyNumber_Index(object);
-        if (integer == NULL) {
-            return NULL;
-        }
-        unsigned long long bits = PyLong_AsUnsignedLongLongMask(integer);
-        Py_DECREF(integer);
-        if (bits == (unsigned long long)-1 && PyErr_Occurred()) {
-            return NULL;
-        }
-        for (size_t i = 0; i < type->size; i++) {
-            bytes[i] = (uint8_t)(bits >> (8 * i));
-        }
-    }
-    else if (type->kind == CK_FLOAT || type->kind == CK_COMPLEX || type->kind == CK_BOOL) {
-        cframe frame;
-        frame_begin(&frame, library);
-        int status = value_to_bytes(&frame, type, object, bytes, &place);
-        frame_end(&frame);
-        if (status < 0) {
-            return NULL;
-        }
-    }
-    else {
-        PyErr_SetString(PyExc_TypeError, "cast(): expected a number's or a pointer's type");
-        return NULL;
-    }
-    return struct_from_bytes(library, type, bytes);
-}
-
-static PyObject *value_number(PyObject *object)
-{
-    CDataObject *self = data_cast(object);
-    return value_from_bytes(self->spot.library, self->type, self->spot.block->bytes);
-}
-
-static PyObject *Value_int(PyObject *object)
-{
-    PyObject *number = value_number(object);
-    PyObject *integer = number != NULL ? PyNumber_Long(number) : NULL;
-    Py_XDECREF(number);
-    return integer;
-}
-
-static PyObject *Value_float(PyObject *object)
-{
-    PyObject *number = value_number(object);
-    PyObject *real = number != NULL ? PyNumber_Float(number) : NULL;
-    Py_XDECREF(number);
-    return real;
-}
-
-static PyObject *Value_index(PyObject *object)
-{
-    PyObject *number = value_number(object);
-    PyObject *integer = number != NULL ? PyNumber_Index(number) : NULL;
-    Py_XDECREF(number);
-    return integer;
-}
-
-static PyObject *Value_get_value(PyObject *object, void *Py_UNUSED(closure))
-{
-    return value_number(object);
-}
-
-static PyObject *Value_repr(PyObject *object)
-{
-    PyObject *number = value_number(object);
-    PyObject *type = number != NULL ? ctype_spell(data_cast(object)->type, "") : NULL;
-    PyObject *text = type != NULL ? PyUnicode_FromFormat("<anywasm.clib.Value '%U': %R>", type, number) : NULL;
-    Py_XDECREF(type);
-    Py_XDECREF(number);
-    return text;
 }
 
 // --- repr -----------------------------------------------------------------------------------------------------------------
@@ -843,7 +700,8 @@ static PyObject *Struct_repr(PyObject *object)
     }
     if (why != NULL || spot_bytes(&self->spot, self->type->size) == NULL) {
         PyErr_Clear();
-        PyObject *text = PyUnicode_FromFormat("<anywasm.clib.Struct '%U', %s>", type, why != NULL ? why : "out of bounds");
+        PyObject *text = PyUnicode_FromFormat("<anywasm.clib.Struct '%U', %s>", type,
+                                              why != NULL ? why : "out of bounds");
         Py_DECREF(type);
         return text;
     }
@@ -922,7 +780,8 @@ static PyMethodDef Data_methods[] = {
 
 static PyGetSetDef Data_getset[] = {
     {"ctype", Data_get_type, NULL, "CType: its type.", NULL},
-    {"address", Data_get_address, NULL, "int: where in the library's memory; None for a struct that is Python's own.", NULL},
+    {"address", Data_get_address, NULL, "int: where in the library's memory; None for a struct that is Python's own.",
+     NULL},
     {"owned", Data_get_owned, NULL, "bool: Python owns the memory.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -974,45 +833,14 @@ static PyType_Slot Array_slots[] = {
 };
 
 static PyType_Slot Struct_slots[] = {
-    {Py_tp_doc, (void *)Struct_doc},
-    {Py_tp_traverse, Data_traverse},
-    {Py_tp_dealloc, Data_dealloc},
-    {Py_tp_repr, Struct_repr},
-    {Py_tp_richcompare, Struct_richcompare},
-    {Py_tp_hash, PyObject_HashNotImplemented},
-    {Py_tp_getattro, Data_getattro},
-    {Py_tp_setattro, Data_setattro},
-    {Py_sq_length, Struct_length},
-    {Py_sq_item, Struct_item},
-    {Py_bf_getbuffer, Struct_getbuffer},
-    {Py_bf_releasebuffer, Data_releasebuffer},
-    {Py_tp_methods, Data_methods},
-    {Py_tp_getset, Data_getset},
-    {Py_tp_members, Data_members},
-    {0, NULL},
-};
-
-PyDoc_STRVAR(Value_doc,
-             "A number of a C type, as Library.cast() makes one: for arguments of functions with `...`.\n\n"
-             "int(), float() and .value give the number.");
-
-static PyGetSetDef Value_getset[] = {
-    {"ctype", Data_get_type, NULL, "CType: its type.", NULL},
-    {"value", Value_get_value, NULL, "int, float, complex, bool or a member of an IntEnum.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot Value_slots[] = {
-    {Py_tp_doc, (void *)Value_doc},
-    {Py_tp_traverse, Data_traverse},
-    {Py_tp_dealloc, Data_dealloc},
-    {Py_tp_repr, Value_repr},
-    {Py_nb_int, Value_int},
-    {Py_nb_float, Value_float},
-    {Py_nb_index, Value_index},
-    {Py_tp_getset, Value_getset},
-    {Py_tp_members, Data_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)Struct_doc},         {Py_tp_traverse, Data_traverse},
+    {Py_tp_dealloc, Data_dealloc},           {Py_tp_repr, Struct_repr},
+    {Py_tp_richcompare, Struct_richcompare}, {Py_tp_hash, PyObject_HashNotImplemented},
+    {Py_tp_getattro, Data_getattro},         {Py_tp_setattro, Data_setattro},
+    {Py_sq_length, Struct_length},           {Py_sq_item, Struct_item},
+    {Py_bf_getbuffer, Struct_getbuffer},     {Py_bf_releasebuffer, Data_releasebuffer},
+    {Py_tp_methods, Data_methods},           {Py_tp_getset, Data_getset},
+    {Py_tp_members, Data_members},           {0, NULL},
 };
 
 #define DATA_SPEC(type, more_flags)                                                                     \
@@ -1026,4 +854,3 @@ static PyType_Slot Value_slots[] = {
 DATA_SPEC(Pointer, 0);
 DATA_SPEC(Array, Py_TPFLAGS_SEQUENCE);
 DATA_SPEC(Struct, 0);
-DATA_SPEC(Value, 0);

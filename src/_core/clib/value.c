@@ -8,78 +8,6 @@
 #include "../errors.h"
 #include "clib.h"
 
-// --- messages -----------------------------------------------------------------------------------------------------
-
-static PyObject *place_text(const cplace *place)
-{
-    PyObject *outer = place->outer != NULL ? place_text(place->outer) : PyUnicode_FromString("");
-    PyObject *type = place->type != NULL ? ctype_spell(place->type, "") : PyUnicode_FromString("");
-    PyObject *name = place->name != Py_None ? Py_XNewRef(place->name) : NULL;
-    PyObject *text = NULL;
-    if (outer == NULL || type == NULL) {
-        goto done;
-    }
-    if (name != NULL && !PyUnicode_Check(name)) {  // a callable
-        Py_SETREF(name, PyObject_GetAttrString(name, "__name__"));
-        if (name == NULL || !PyUnicode_Check(name)) {
-            PyErr_Clear();
-            Py_XDECREF(name);
-            name = PyUnicode_FromString("callback");
-        }
-    }
-    switch (place->kind) {
-    case PLACE_FUNCTION:
-        text = name != NULL ? PyUnicode_FromFormat("%U%U(): ", outer, name) : PyUnicode_FromFormat("%Ucall: ", outer);
-        break;
-    case PLACE_ARGUMENT:
-        text = place->type == NULL ? PyUnicode_FromFormat("%Uargument %zd: ", outer, place->index + 1)
-               : name != NULL ? PyUnicode_FromFormat("%Uargument %zd '%U' (%U): ", outer, place->index + 1, name, type)
-                            : PyUnicode_FromFormat("%Uargument %zd (%U): ", outer, place->index + 1, type);
-        break;
-    case PLACE_RESULT:
-        text = PyUnicode_FromFormat("%Uresult (%U): ", outer, type);
-        break;
-    case PLACE_ITEM:
-        text = PyUnicode_FromFormat("%Uitem %zd: ", outer, place->index);
-        break;
-    case PLACE_FIELD:
-        text = PyUnicode_FromFormat("%Ufield '%U' (%U): ", outer, name, type);
-        break;
-    default:
-        text = name != NULL ? PyUnicode_FromFormat("%U%U (%U): ", outer, name, type)
-                            : PyUnicode_FromFormat("%U%U: ", outer, type);
-        break;
-    }
-done:
-    Py_XDECREF(outer);
-    Py_XDECREF(type);
-    Py_XDECREF(name);
-    return text;
-}
-
-PyObject *place_raise(const cplace *place, PyObject *exception, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    PyObject *message = PyUnicode_FromFormatV(format, arguments);
-    va_end(arguments);
-    PyObject *prefix = message != NULL ? place_text(place) : NULL;
-    PyObject *text = prefix != NULL ? PyUnicode_Concat(prefix, message) : NULL;
-    if (text != NULL) {
-        PyErr_SetObject(exception, text);
-    }
-    Py_XDECREF(text);
-    Py_XDECREF(prefix);
-    Py_XDECREF(message);
-    return NULL;
-}
-
-static int expected(const cplace *place, const char *what, PyObject *got)
-{
-    place_raise(place, PyExc_TypeError, "expected %s, got %.200s", what, Py_TYPE(got)->tp_name);
-    return -1;
-}
-
 // --- integers, bool -------------------------------------------------------------------------------------------------
 
 static int out_of_range(const cplace *place, const CTypeObject *type, unsigned bits, PyObject *integer)
@@ -109,7 +37,7 @@ static int out_of_range(const cplace *place, const CTypeObject *type, unsigned b
 static int integer_convert(const CTypeObject *type, unsigned bits, PyObject *object, uint64_t *out, const cplace *place)
 {
     if (!PyIndex_Check(object)) {
-        return expected(place, "an integer", object);
+        return place_expected(place, "an integer", object);
     }
     PyObject *integer = PyNumber_Index(object);
     if (integer == NULL) {
@@ -171,7 +99,7 @@ static int bool_convert(CLibraryObject *library, PyObject *object, uint8_t *out,
     }
     bool is_address = object == Py_None || is_cdata(library->state, object);
     if (!is_address && !PyNumber_Check(object)) {
-        return expected(place, "what C takes for true or false (a bool, a number, a pointer)", object);
+        return place_expected(place, "what C takes for true or false (a bool, a number, a pointer)", object);
     }
     int truth = PyObject_IsTrue(object);
     if (truth < 0) {
@@ -188,7 +116,8 @@ static void quad_from_double(double value, uint8_t *out)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof(bits));
-    uint64_t sign = bits & (UINT64_C(1) << 63), exponent = bits >> 52 & 0x7FF, fraction = bits & ((UINT64_C(1) << 52) - 1);
+    uint64_t sign = bits & (UINT64_C(1) << 63), exponent = bits >> 52 & 0x7FF,
+             fraction = bits & ((UINT64_C(1) << 52) - 1);
     if (exponent == 0x7FF) {
         exponent = 0x7FFF;
     }
@@ -270,7 +199,7 @@ static int float_convert(const CTypeObject *type, PyObject *object, uint8_t *out
 {
     const PyNumberMethods *methods = Py_TYPE(object)->tp_as_number;
     if (methods == NULL || (methods->nb_float == NULL && methods->nb_index == NULL)) {
-        return expected(place, "a number", object);
+        return place_expected(place, "a number", object);
     }
     double value = PyFloat_AsDouble(object);
     if (value == -1.0 && PyErr_Occurred()) {
@@ -291,7 +220,7 @@ static int complex_convert(const CTypeObject *type, PyObject *object, uint8_t *o
         PyObject *method = PyObject_GetAttrString((PyObject *)Py_TYPE(object), "__complex__");
         if (method == NULL) {
             PyErr_Clear();
-            return expected(place, "a complex number", object);
+            return place_expected(place, "a complex number", object);
         }
         Py_DECREF(method);
     }
@@ -306,9 +235,8 @@ static int complex_convert(const CTypeObject *type, PyObject *object, uint8_t *o
 
 // --- strings ----------------------------------------------------------------------------------------------------------
 
-// The bytes of a str: borrowed, of *owner*, which is a new reference. No NUL within.
-static const char *text_bytes(CLibraryObject *library, PyObject *text, Py_ssize_t *length, PyObject **owner,
-                              const cplace *place)
+const char *text_bytes(CLibraryObject *library, PyObject *text, Py_ssize_t *length, PyObject **owner,
+                       const cplace *place)
 {
     const char *bytes;
     *owner = NULL;
@@ -331,8 +259,7 @@ static const char *text_bytes(CLibraryObject *library, PyObject *text, Py_ssize_
     return bytes;
 }
 
-// A copy of the bytes with a NUL behind them, for as long as the frame's memory lasts: 0 or -1. Takes *owner* over.
-static int string_to_address(cframe *frame, const char *bytes, Py_ssize_t length, PyObject *owner, uint64_t *address)
+int string_to_address(cframe *frame, const char *bytes, Py_ssize_t length, PyObject *owner, uint64_t *address)
 {
     ctemporary *entry = frame_reserve(frame, (size_t)length + 1, 1, address) < 0
                             ? NULL
@@ -375,8 +302,9 @@ PyObject *string_read(CLibraryObject *library, uint64_t address, bool as_bytes)
     const uint8_t *end = address < size ? memchr(base + address, 0, size - (size_t)address) : NULL;
     if (end == NULL) {
         char text[ADDRESS_TEXT_SIZE];
-        PyErr_Format(PyExc_IndexError, address < size ? "no NUL ends the string at %s before the memory's end"
-                                                      : "a string at %s would be outside the library's memory",
+        PyErr_Format(PyExc_IndexError,
+                     address < size ? "no NUL ends the string at %s before the memory's end"
+                                    : "a string at %s would be outside the library's memory",
                      address_text(address, text));
         return NULL;
     }
@@ -482,8 +410,7 @@ static int record_from_sequence(cframe *frame, CTypeObject *type, PyObject *sequ
     return status;
 }
 
-// A buffer of the type's very layout, or of *count* such: 1 and the view, 0 if it is none, -1 with an exception.
-static int buffer_get(PyObject *object, CTypeObject *item, Py_buffer *view)
+int buffer_get(PyObject *object, CTypeObject *item, Py_buffer *view)
 {
     if (!PyObject_CheckBuffer(object)) {
         return 0;
@@ -567,8 +494,9 @@ static int record_to_bytes(cframe *frame, CTypeObject *type, PyObject *object, u
     if (PyMapping_Check(object) && PyObject_HasAttrString(object, "keys")) {
         return record_from_dict(frame, type, object, out, place);
     }
-    return expected(place, type->kind == CK_UNION ? "a dict with the field to set, or a union" : "a dict, a tuple or a struct",
-                    object);
+    return place_expected(
+        place, type->kind == CK_UNION ? "a dict with the field to set, or a union" : "a dict, a tuple or a struct",
+        object);
 }
 
 static int too_many(const cplace *place, Py_ssize_t room, Py_ssize_t given)
@@ -604,13 +532,14 @@ static int array_to_bytes(cframe *frame, CTypeObject *type, PyObject *object, ui
         if (matches < 0) {
             return -1;
         }
-        int status = view.len <= (Py_ssize_t)type->size ? PyBuffer_ToContiguous(out, &view, view.len, 'C')
-                                                        : too_many(place, type->length, view.len / (Py_ssize_t)item->size);
+        int status = view.len <= (Py_ssize_t)type->size
+                         ? PyBuffer_ToContiguous(out, &view, view.len, 'C')
+                         : too_many(place, type->length, view.len / (Py_ssize_t)item->size);
         PyBuffer_Release(&view);
         return status;
     }
     if (PyUnicode_Check(object) || PyBytes_Check(object) || !PySequence_Check(object) || PyDict_Check(object)) {
-        return expected(place, item->kind == CK_CHAR ? "str or bytes" : "a sequence of items", object);
+        return place_expected(place, item->kind == CK_CHAR ? "str or bytes" : "a sequence of items", object);
     }
     PyObject *items = PySequence_Tuple(object);
     if (items == NULL) {
@@ -624,309 +553,6 @@ static int array_to_bytes(cframe *frame, CTypeObject *type, PyObject *object, ui
     }
     Py_DECREF(items);
     return status;
-}
-
-// --- pointers -----------------------------------------------------------------------------------------------------------
-
-static bool is_byte(const CTypeObject *type)
-{
-    return type->size == 1 && (type->kind == CK_CHAR || type->kind == CK_INTEGER);
-}
-
-// May a pointer to *given* go where one to *wanted* is expected? As C without casts, but chars of any sign are one.
-static bool targets_match(const CTypeObject *wanted, const CTypeObject *given)
-{
-    return wanted->kind == CK_VOID || given->kind == CK_VOID || ctype_equal(wanted, given) ||
-           (is_byte(wanted) && is_byte(given));
-}
-
-static int wrong_target(const cplace *place, const CTypeObject *given, const CTypeObject *wanted)
-{
-    PyObject *text = ctype_spell(given, "");
-    if (text != NULL) {
-        place_raise(place, PyExc_TypeError, "the value is of type '%U': cast() makes another pointer of it if that is meant", text);
-        Py_DECREF(text);
-    }
-    (void)wanted;
-    return -1;
-}
-
-static int is_const(const cplace *place)
-{
-    place_raise(place, PyExc_TypeError, "the value is const, and the library may change what it gets here: copy it, or cast()");
-    return -1;
-}
-
-// Pointer, Array and Struct objects: where they lead, or a copy of Python's own bytes.
-static int data_to_address(cframe *frame, CTypeObject *type, CDataObject *data, uint64_t *address, const cplace *place)
-{
-    core_state *state = frame->library->state;
-    CTypeObject *target = type->item;
-    if (spot_check(&data->spot, frame->library) < 0) {
-        PyObject *exception = aw_take_exception();
-        place_raise(place, (PyObject *)Py_TYPE(exception), "%S", exception);
-        Py_DECREF(exception);
-        return -1;
-    }
-    bool is_array = Py_TYPE(data) == state->Array, is_pointer = Py_TYPE(data) == state->Pointer;
-    CTypeObject *given = is_array || is_pointer ? data->type->item : data->type;
-    bool readonly = is_pointer ? data->type->readonly : data->spot.readonly;
-    if (!targets_match(target, given) && !(is_array && targets_match(target, data->type))) {
-        return wrong_target(place, data->type, target);
-    }
-    if (readonly && !type->readonly) {
-        return is_const(place);
-    }
-    CBlockObject *block = data->spot.block;
-    if (block == NULL || block->bytes == NULL) {
-        *address = data->spot.address;
-        return block != NULL ? frame_keep(frame, (PyObject *)block) : 0;
-    }
-    const uint8_t *bytes = spot_bytes(&data->spot, data->type->size);
-    ctemporary *entry = bytes == NULL || frame_reserve(frame, data->type->size, data->type->align, address) < 0
-                            ? NULL
-                            : frame_add(frame, *address, data->type->size);
-    if (entry == NULL) {
-        return -1;
-    }
-    entry->bytes = bytes;
-    entry->object = Py_NewRef((PyObject *)block);
-    entry->block_offset = data->spot.address;
-    entry->back = type->readonly || frame->permanent ? BACK_NONE : BACK_BLOCK;
-    return 0;
-}
-
-static int immutable(const cplace *place, const CTypeObject *type, PyObject *object)
-{
-    if (PyDict_Check(object)) {
-        place_raise(place, PyExc_TypeError, "the library may change what it gets here (it is not declared const), and a dict goes "
-                                            "there as a copy: pass a list of it, or memory of the library's: Library.new()");
-        return -1;
-    }
-    bool bytes = PyUnicode_Check(object) || PyBytes_Check(object);
-    const char *instead = bytes && is_byte(type->item) ? "pass a bytearray, or memory of the library's: Library.string()"
-                          : bytes                      ? "pass a bytearray"
-                          : PyObject_CheckBuffer(object) ? "pass a buffer that can be written, or a copy"
-                                                         : "pass a list, a buffer that can be written, or memory of the library's: "
-                                                           "Library.array(), Library.new()";
-    place_raise(place, PyExc_TypeError, "the library may change what it gets here (it is not declared const), and %.200s cannot be changed: %s",
-                Py_TYPE(object)->tp_name, instead);
-    return -1;
-}
-
-// The bytes of a buffer, copied in, and back if the library may change them; memory of the library's own is not copied.
-static int buffer_to_address(cframe *frame, CTypeObject *type, PyObject *object, uint64_t *address, const cplace *place)
-{
-    Py_buffer view;
-    CTypeObject *target = type->item;
-    int matches = buffer_get(object, target, &view);
-    if (matches < 0) {
-        return -1;
-    }
-    if (matches == 0) {
-        if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0) {
-            return -1;
-        }
-        PyObject *text = ctype_spell(target, "");
-        const char *wanted = target->complete && !ctype_is_record(target) ? ctype_format(target) : NULL;
-        PyErr_Clear();
-        if (text != NULL && wanted != NULL) {
-            place_raise(place, PyExc_TypeError, "expected items of %U (format '%s'), got a buffer of format '%s'", text,
-                        wanted, view.format != NULL ? view.format : "B");
-        }
-        else if (text != NULL) {
-            place_raise(place, PyExc_TypeError, "expected items of %U, got a buffer of format '%s'", text,
-                        view.format != NULL ? view.format : "B");
-        }
-        Py_XDECREF(text);
-        PyBuffer_Release(&view);
-        return -1;
-    }
-    if (!type->readonly && view.readonly) {
-        PyBuffer_Release(&view);
-        return immutable(place, type, object);
-    }
-    size_t size = target->complete && target->kind != CK_VOID ? target->size : 1;
-    if (size > 0 && (size_t)view.len % size != 0) {
-        place_raise(place, PyExc_ValueError, "the buffer has %zd bytes, which is no multiple of the item's %zu", view.len, size);
-        PyBuffer_Release(&view);
-        return -1;
-    }
-    bool contiguous = PyBuffer_IsContiguous(&view, 'C');
-    if (!contiguous && !type->readonly) {
-        PyBuffer_Release(&view);
-        place_raise(place, PyExc_TypeError, "the library may change what it gets here, so its items must lie one behind the other: pass a copy");
-        return -1;
-    }
-    if (contiguous && !frame->permanent && library_check(frame->library) == 0) {
-        size_t bytes;
-        const uint8_t *base = library_memory(frame->library, &bytes), *from = view.buf;
-        if (from >= base && from < base + bytes && (size_t)view.len <= bytes - (size_t)(from - base)) {
-            *address = (uint64_t)(from - base);
-            ctemporary *entry = frame_add(frame, *address, 0);  // keeps the view, and so the memory
-            if (entry == NULL) {
-                PyBuffer_Release(&view);
-                return -1;
-            }
-            entry->view = view;
-            return 0;
-        }
-    }
-    PyErr_Clear();
-    uint32_t align = target->complete && target->align > 1 ? target->align : 1;
-    ctemporary *entry = frame_reserve(frame, (size_t)view.len, align > 16 ? align : 16, address) < 0
-                            ? NULL
-                            : frame_add(frame, *address, (size_t)view.len);
-    if (entry == NULL) {
-        PyBuffer_Release(&view);
-        return -1;
-    }
-    entry->view = view;
-    if (contiguous) {
-        entry->bytes = view.buf;
-        entry->back = type->readonly || frame->permanent ? BACK_NONE : BACK_BUFFER;
-        return 0;
-    }
-    uint8_t *copy = frame_scratch(frame, (size_t)view.len);
-    if (copy == NULL) {
-        return -1;
-    }
-    entry->bytes = copy;
-    return PyBuffer_ToContiguous(copy, &entry->view, view.len, 'C');
-}
-
-// One struct from a dict or a tuple, or the items of a sequence.
-static int items_to_address(cframe *frame, CTypeObject *type, PyObject *object, uint64_t *address, const cplace *place)
-{
-    CTypeObject *item = type->item;
-    bool one = ctype_is_record(item) && !PyList_Check(object);
-    PyObject *items = one ? PyTuple_Pack(1, object) : PySequence_Tuple(object);
-    if (items == NULL) {
-        return -1;
-    }
-    Py_ssize_t count = PyTuple_GET_SIZE(items);
-    int status = -1;
-    if (item->size > 0 && (size_t)count > (size_t)PY_SSIZE_T_MAX / item->size) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    size_t length = item->size * (size_t)count;
-    uint8_t *bytes = frame_scratch(frame, length);
-    ctemporary *entry = bytes == NULL || frame_reserve(frame, length, item->align, address) < 0
-                            ? NULL
-                            : frame_add(frame, *address, length);
-    if (entry == NULL) {
-        goto done;
-    }
-    entry->bytes = bytes;
-    if (!type->readonly && !frame->permanent) {
-        entry->back = BACK_LIST;
-        entry->item = item;
-        entry->object = Py_NewRef(object);
-    }
-    status = 0;
-    for (Py_ssize_t i = 0; status == 0 && i < count; i++) {  // `entry` may move from here on
-        PyObject *value = PyTuple_GET_ITEM(items, i);
-        if (item->kind == CK_FLOAT && item->size == 8 && PyFloat_CheckExact(value)) {
-            double number = PyFloat_AS_DOUBLE(value);
-            memcpy(bytes + (size_t)i * 8, &number, 8);
-            continue;
-        }
-        cplace inner = {.outer = place, .kind = PLACE_ITEM, .index = i};
-        status = value_to_bytes(frame, item, value, bytes + (size_t)i * item->size, one ? place : &inner);
-    }
-done:
-    Py_DECREF(items);
-    return status;
-}
-
-static int callable_to_index(cframe *frame, CTypeObject *type, PyObject *object, uint64_t *index, const cplace *place)
-{
-    CLibraryObject *library = frame->library;
-    if (Py_TYPE(object) == library->state->CFunction) {
-        return function_to_index(frame, type->item, object, index, place);
-    }
-    if (Py_TYPE(object) == library->state->Pointer) {  // a value that stands for no function
-        return data_to_address(frame, type, (CDataObject *)object, index, place);
-    }
-    if (!PyCallable_Check(object)) {
-        return expected(place, "a callable, a function of the library's or None", object);
-    }
-    if (frame->permanent) {
-        place_raise(place, PyExc_TypeError, "a function that stays must be kept: make it with Library.callback(), and keep that as long as the library uses it");
-        return -1;
-    }
-    if (frame->callbacks == NULL && (frame->callbacks = PyList_New(0)) == NULL) {
-        return -1;
-    }
-    CCallbackObject *callback = callback_take(library, type->item, object);
-    if (callback == NULL) {
-        return -1;
-    }
-    *index = callback_index(callback);
-    int status = PyList_Append(frame->callbacks, (PyObject *)callback);
-    if (status < 0) {
-        callback_give_back(callback);
-    }
-    Py_DECREF(callback);
-    return status;
-}
-
-int pointer_to_address(cframe *frame, CTypeObject *type, PyObject *object, uint64_t *address, const cplace *place)
-{
-    core_state *state = frame->library->state;
-    CTypeObject *target = type->item;
-    if (object == Py_None) {
-        *address = 0;
-        return 0;
-    }
-    if (target->kind == CK_FUNCTION) {
-        return callable_to_index(frame, type, object, address, place);
-    }
-    if (is_cdata(state, object)) {
-        return data_to_address(frame, type, (CDataObject *)object, address, place);
-    }
-    if (Py_TYPE(object) == state->CFunction && target->kind == CK_VOID) {
-        return function_to_index(frame, NULL, object, address, place);
-    }
-    bool is_text = PyUnicode_Check(object), is_bytes = PyBytes_Check(object);
-    if (is_text && target->kind != CK_CHAR) {
-        place_raise(place, PyExc_TypeError, is_byte(target) || target->kind == CK_VOID
-                                                ? "expected bytes, got str: encode it"
-                                                : "expected a pointer, a buffer or a sequence, got str");
-        return -1;
-    }
-    if ((is_text || is_bytes) && !type->readonly) {
-        return immutable(place, type, object);
-    }
-    if (is_text) {
-        Py_ssize_t length;
-        PyObject *owner;
-        const char *bytes = text_bytes(frame->library, object, &length, &owner, place);
-        return bytes == NULL ? -1 : string_to_address(frame, bytes, length, owner, address);
-    }
-    if (is_bytes && target->kind == CK_CHAR) {
-        return string_to_address(frame, PyBytes_AS_STRING(object), PyBytes_GET_SIZE(object), Py_NewRef(object), address);
-    }
-    bool has_items = target->complete && target->kind != CK_VOID;
-    bool one = has_items && ctype_is_record(target) && (PyDict_Check(object) || PyTuple_Check(object));
-    if (PyObject_CheckBuffer(object)) {
-        return buffer_to_address(frame, type, object, address, place);
-    }
-    if (one || (has_items && PySequence_Check(object) && !PyDict_Check(object))) {
-        if (!type->readonly && !frame->permanent && !PyList_Check(object)) {
-            return immutable(place, type, object);
-        }
-        return items_to_address(frame, type, object, address, place);
-    }
-    if (PyIndex_Check(object)) {
-        return expected(place, target->kind == CK_CHAR ? "str, bytes or a pointer (cast() makes one of an address)"
-                                                       : "a pointer (cast() makes one of an address)", object);
-    }
-    return expected(place, target->kind == CK_CHAR ? "str, bytes, a pointer or None"
-                           : has_items             ? "a pointer, a buffer, a sequence or None"
-                                                   : "a pointer, a buffer or None",
-                    object);
 }
 
 // --- any type -----------------------------------------------------------------------------------------------------------
@@ -1013,7 +639,8 @@ PyObject *value_from_bytes(CLibraryObject *library, CTypeObject *type, const uin
     case CK_FLOAT:
         return PyFloat_FromDouble(float_load(type->size, bytes));
     case CK_COMPLEX:
-        return PyComplex_FromDoubles(float_load(type->size / 2, bytes), float_load(type->size / 2, bytes + type->size / 2));
+        return PyComplex_FromDoubles(float_load(type->size / 2, bytes),
+                                     float_load(type->size / 2, bytes + type->size / 2));
     case CK_POINTER: {
         uint64_t address = load_bytes(bytes, type->size);
         if (address == 0) {
@@ -1048,7 +675,8 @@ PyObject *value_read(const cspot *spot, CTypeObject *type)
             return PyBytes_FromStringAndSize(NULL, 0);  // nothing of it came with the struct
         }
         CTypeObject *pointer_type = ctype_pointer_to(state, type->item, spot->readonly, library->pointer_size);
-        PyObject *pointer = pointer_type != NULL ? pointer_new(library, pointer_type, spot->address, spot->block) : NULL;
+        PyObject *pointer = pointer_type != NULL ? pointer_new(library, pointer_type, spot->address, spot->block)
+                                                 : NULL;
         Py_XDECREF(pointer_type);
         return pointer;
     }
@@ -1092,6 +720,7 @@ static int write_value(const cspot *spot, CTypeObject *type, const cfield *bits,
     frame_begin(&frame, library);
     frame.permanent = true;
     frame.keeper = spot->block;
+    frame.place = place;
     uint8_t *image = frame_scratch(&frame, size);
     int status = -1;
     if (image == NULL) {

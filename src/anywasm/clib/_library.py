@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import builtins
+import operator
 import os
 
 from anywasm._core import CFunction, CType, LinkError, MemoryType, Module
@@ -303,7 +304,8 @@ class Library:
     def __getattr__(self, name: str) -> Any:
         declarations = self._declarations
         if name in declarations.variables:
-            return self._core.read(declarations.variables[name].type, self._address(name))
+            declared = declarations.variables[name]
+            return self._core.read(declared.type, self._address(name), declared.readonly)
         if name in declarations.functions:
             raise AttributeError(_not_exported("function", name, declarations.functions[name]))
         if name in declarations.macros:
@@ -315,7 +317,7 @@ class Library:
         declared = self._declarations.variables.get(name)
         if declared is None or hasattr(type(self), name):
             raise AttributeError(f"cannot set {name!r}: it is no variable of the library", name=name, obj=self)
-        self._core.write(declared.type, self._address(name), value, name)
+        self._core.write(declared.type, self._address(name), value, name, declared.readonly)
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"cannot delete {name!r}", name=name, obj=self)
@@ -386,7 +388,10 @@ class Library:
                 "array(): expected how many items, or a sequence or buffer of them, "
                 f"got {builtins.type(items).__name__}"
             )
-        return self._core.new_array(CType.array(item_type, items.__index__()), None)
+        count = operator.index(items)
+        if count < 0:
+            raise ValueError(f"array(): expected how many items, or a sequence or buffer of them, got {count}")
+        return self._core.new_array(CType.array(item_type, count), None)
 
     def string(self, text: str | bytes) -> Pointer:
         """Return a ``char *`` to new memory with a copy of *text* and a NUL behind it.
@@ -421,8 +426,9 @@ class Library:
         if isinstance(what, str):
             if what not in self._declarations.variables:
                 raise AttributeError(f"the library declares no variable {what!r}", name=what, obj=self)
-            variable = self._declarations.variables[what].type
-            return self._core.cast(self._pointer_to(variable), self._address(what))  # type: ignore[return-value]
+            variable = self._declarations.variables[what]
+            pointer = CType.pointer(variable.type, variable.readonly, self._declarations.pointer_size)
+            return self._core.cast(pointer, self._address(what))  # type: ignore[return-value]
         if what.address is None:
             raise TypeError("addressof(): the struct is Python's own, and has no address: copy it with new()")
         if field is None:
