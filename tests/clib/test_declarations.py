@@ -656,6 +656,15 @@ def test_what_is_nested_too_deeply_is_told_with_its_line(text: str) -> None:
         parse(f"int f(void);\n{text}", file="x.h")
 
 
+def test_types_that_are_too_deep_are_told_with_their_line() -> None:
+    text = "typedef int t0;\n" + "".join(f"typedef t{n} *t{n + 1};\n" for n in range(300))
+    with pytest.raises(DeclarationError, match=r"^x.h:258: the types nest deeper than 256 levels$"):
+        parse(text, file="x.h")
+    declarations = parse("\n".join(text.splitlines()[:251]))
+    with pytest.raises(DeclarationError, match=r"^'t250 \*{20}': the types nest deeper than 256 levels$"):
+        typeof(declarations, f"t250 {'*' * 20}")
+
+
 def test_whatever_is_wrong_is_told_with_a_line() -> None:
     """Texts in which a few tokens were removed, exchanged or added."""
     generator = random.Random(5)
