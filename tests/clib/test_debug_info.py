@@ -336,6 +336,7 @@ def test_a_long_chain_of_structs_is_no_deep_recursion(declared: Callable[..., De
     ("source", "message"),
     [
         ("\nint f(__int128 n) { return n; }", "source.c:2: there are no values of the type __int128"),
+        ("int f(_BitInt(24) n) { return n; }", "source.c:1: there are no values of the type _BitInt(24)"),
         (
             "typedef int v4 __attribute__((vector_size(16)));\nint f(v4 v) { return v[0]; }",
             "source.c:1: vectors cannot be passed",

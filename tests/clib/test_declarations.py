@@ -537,12 +537,18 @@ def test_saying_the_same_twice_is_fine(text: str) -> None:
         ("int f(int x = 3);", "x.h:1: '=' does not belong here, after 'x'"),
         ("int x y;", "x.h:1: 'y' does not belong here, after 'x'"),
         ("int f(int x) @ 3;", "x.h:1: illegal character '@', at '@'"),
+        ("int f(int x) const;", "x.h:1: 'const' does not belong here, after ')'"),
+        ("add(int x);", "x.h:1: a type is missing before 'add': what the function returns, or void"),
+        ("struct s {\nint a;\n}\nint f(void);", "x.h:3: ';' is missing after '}'"),
+        ("enum {\nA\n}\nint f(void);", "x.h:3: ';' is missing after '}'"),
+        ("enum { A B };", "x.h:1: 'B' does not belong here, after 'A'"),
+        ("int f(void);\n/* int g(void);", "x.h:2: this comment is never closed"),
         # unknown types
         *(
             (text, "x.h:1: unknown type 'foo'; if it is only pointed at, declare it: typedef struct foo foo;")
             for text in [
                 "foo f(int x);", "foo *f(int x);", "int f(foo x);", "int f(foo *x);", "int f(foo);", "int f(foo *);",
-                "int f(int, foo);", "int f(foo, int x);", "int f(const foo *x);", "int f(const foo);", "extern foo x;",
+                "int f(int, foo);", "int f(foo, int x);", "foo (*f)(int x);", "int f(const foo *x);", "int f(const foo);", "extern foo x;",
                 "const foo *x;", "struct s { foo x; };", "struct s { foo *x; int y; };", "struct s { const foo *x; };",
                 "typedef foo bar;", "int f(int (*g)(foo));", "struct s { int a; foo b; };",
             ]
@@ -648,6 +654,15 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, message: str) -> N
 def test_what_is_nested_too_deeply_is_told_with_its_line(text: str) -> None:
     with pytest.raises(DeclarationError, match=r"^x.h:2: this is nested too deeply to be read$"):
         parse(f"int f(void);\n{text}", file="x.h")
+
+
+def test_types_that_are_too_deep_are_told_with_their_line() -> None:
+    text = "typedef int t0;\n" + "".join(f"typedef t{n} *t{n + 1};\n" for n in range(300))
+    with pytest.raises(DeclarationError, match=r"^x.h:258: the types nest deeper than 256 levels$"):
+        parse(text, file="x.h")
+    declarations = parse("\n".join(text.splitlines()[:251]))
+    with pytest.raises(DeclarationError, match=r"^'t250 \*{20}': the types nest deeper than 256 levels$"):
+        typeof(declarations, f"t250 {'*' * 20}")
 
 
 def test_whatever_is_wrong_is_told_with_a_line() -> None:

@@ -209,7 +209,7 @@ class Reader:
     def scalar(self, die: Any) -> CType:
         name, size = text(die, "DW_AT_name") or "", number(die, "DW_AT_byte_size")
         encoding = number(die, "DW_AT_encoding")
-        if encoding in INTEGERS and size in (1, 2, 4, 8):
+        if encoding in INTEGERS and size in (1, 2, 4, 8) and "_BitInt" not in name:
             signed = encoding in (SIGNED, SIGNED_CHAR)
             return CType.scalar("char" if name == "char" else "integer", name, size, signed=signed)
         if encoding in KINDS:

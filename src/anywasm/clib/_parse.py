@@ -60,9 +60,16 @@ def typeof(declarations: Declarations, text: str) -> CType:
     """
     found = declarations.spelled.get(text)
     if found is None:
-        found = _simple(declarations, text) or Reader(declarations).type_name(text)
+        try:
+            found = _simple(declarations, text) or Reader(declarations).type_name(text)
+        except ValueError as error:  # CType has no such type
+            raise DeclarationError(f"'{_shown(text)}': {error}") from None
         declarations.spelled[text] = found
     return found
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _read(source: Preprocessed, pointer_size: int) -> Declarations:
@@ -73,6 +80,8 @@ def _read(source: Preprocessed, pointer_size: int) -> Declarations:
         reader.read(tree)
     except RecursionError:
         raise too_deep(reader.where) from None
+    except ValueError as error:  # CType has no such type
+        raise DeclarationError(f"{reader.where}: {error}") from None
     reader.read_macros(source.macros)
     declarations.macros = {
         name: text for name, text in source.definitions.items() if name not in declarations.constants
@@ -166,8 +175,7 @@ class Reader:
             self.fail(None, "C has no type that is spelled so")
         except (DeclarationError, RecursionError) as error:
             story = str(too_deep(self.where) if isinstance(error, RecursionError) else error)
-            shown = text if len(text) <= 200 else f"{text[:200]}…"
-            raise DeclarationError(f"'{shown}'{story.removeprefix(self.where)}") from None
+            raise DeclarationError(f"'{_shown(text)}'{story.removeprefix(self.where)}") from None
 
     def token(self, text: str) -> Token:
         return Token(text, self.where)

@@ -206,7 +206,7 @@ def _placed(message: str, parser: Any) -> str:
         return message
     try:
         token = parser._peek()
-        return f"C:{token.lineno}:{token.column}: {message.removeprefix('C: ')}"
+        return f"C:{token.lineno}:{token.column}: {re.sub(r'^(C|[?]): ', '', message)}"
     except Exception:  # noqa: BLE001  # none comes, or another version has no such method
         return message
 
@@ -269,18 +269,31 @@ def _story(story: str, tokens: Sequence[Token], place: int, types: Collection[st
     def begins_type(at: int) -> bool:
         """Does a type's name belong at this place?"""
         before = tokens[at - 1].text if at > 0 else ";"
+        if before in {"{", ","} and _is_in_enum(tokens, at):
+            return False
         return before in {";", "{", "(", ","} or before in _QUALIFIERS
+
+    def unknown(at: int) -> str:
+        name, *behind = (each.text for each in tokens[at : at + 3])
+        if behind[:1] == ["("] and behind[1:] != ["*"]:
+            return f"{tokens[at].where}: a type is missing before '{name}': what the function returns, or void"
+        return unknown_type(tokens[at], types, missing)
 
     for at in (place, place - 1, place - 2):
         if at >= 0 and tokens[at].text in _INEXPRESSIBLE:
             return unknown_type(tokens[at], types, missing)
+    if token.text == "/" and place + 1 < len(tokens) and tokens[place + 1].text == "*":
+        return f"{token.where}: this comment is never closed"
+    if place >= 2 and tokens[place - 2].text == ")" and last.text in _QUALIFIERS and token.text == ";":
+        return f"{last.where}: '{last.text}' does not belong here, after ')'"
     if story.startswith("before"):
         if is_name(last.text) and begins_type(place - 1):
-            return unknown_type(last, types, missing)
-        if last.text in {",", ")"} and place >= 2 and is_name(tokens[place - 2].text) and begins_type(place - 2):
-            return unknown_type(tokens[place - 2], types, missing)
+            return unknown(place - 1)
+        behind = last.text in {",", ")"} or (last.text, token.text) == ("(", "*")
+        if behind and place >= 2 and is_name(tokens[place - 2].text) and begins_type(place - 2):
+            return unknown(place - 2)
         if is_name(token.text) and begins_type(place):
-            return unknown_type(token, types, missing)
+            return unknown(place)
         starts = token.text in _KEYWORDS or token.text in types or token.text in {"}", "_Pragma"}
         if (starts or last.where != token.where) and (last.text in {")", "}", "]"} or last.text.isidentifier()):
             return f"{last.where}: ';' is missing after '{last.text}'"
@@ -295,13 +308,16 @@ def _story(story: str, tokens: Sequence[Token], place: int, types: Collection[st
         # The declarator may be the name of a type that is not known: pycparser takes it for the declared name.
         for at in (place, place - 1, place + 1):
             if 0 <= at < len(tokens) and is_name(tokens[at].text) and begins_type(at):
-                return unknown_type(tokens[at], types, missing)
+                return unknown(at)
         if token.text in _KEYWORDS:
             return f"{token.where}: what follows '{token.text}' is no declaration"
         return f"{token.where}: a type is missing at '{token.text}'"
     if "previously declared" in story:
         return f"{token.where}: '{token.text}' is declared both as a type and as something else"
     if "Invalid multiple types" in story:
+        end = tokens[_end_of_body(tokens, place)]
+        if end.text == "}":
+            return f"{end.where}: ';' is missing after '}}'"
         return f"{token.where}: two types at once, at '{token.text}': is a ';' missing before?"
     return f"{token.where}: {story[:1].lower()}{story[1:]}, at '{token.text}'"
 
@@ -314,6 +330,27 @@ def _end_of_declarator(tokens: Sequence[Token], place: int) -> int:
         if depth == 0:
             return at if at > place + 1 else place
     return place
+
+
+def _end_of_body(tokens: Sequence[Token], place: int) -> int:
+    """The place of the `}` that ends a struct or enum that begins here; this place for anything else."""
+    depth = 0
+    for at in range(place, len(tokens)):
+        depth += {"{": 1, "}": -1}.get(tokens[at].text, 0)
+        if depth == 0 and tokens[at].text == "}":
+            return at
+        if depth == 0 and at > place + 1:
+            return place
+    return place
+
+
+def _is_in_enum(tokens: Sequence[Token], place: int) -> bool:
+    depth = 0
+    for at in range(place - 1, 0, -1):
+        depth += {"{": 1, "}": -1}.get(tokens[at].text, 0)
+        if depth > 0:
+            return "enum" in (tokens[at - 1].text, tokens[at - 2].text)
+    return False
 
 
 def unknown_type(token: Token, types: Collection[str], missing: Sequence[str]) -> str:
