@@ -53,7 +53,7 @@ def readme_command() -> list[str]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the README's command makes of a fresh checkout."""
-    needs("pip", "ziglang")
+    needs("pip", "ziglang", "hatchling")
     folder = tmp_path_factory.mktemp("checkout") / "statistics_package"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("stats.wasm", "stats.pyi", "__pycache__"))
     command = [sys.executable, "-m", *readme_command(), *OFFLINE, "--no-build-isolation"]
