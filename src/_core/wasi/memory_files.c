@@ -115,7 +115,8 @@ static int memory_read(wasi_call *call, wasi_file *file, struct iovec *vectors, 
 }
 
 // As much as there is room for.
-static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset, size_t *done)
+static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset,
+                        size_t *done)
 {
     memory_file *self = memory_cast(file);
     (void)call;
@@ -135,7 +136,8 @@ static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors,
     int error = WASI_OK;
     memory_lock(tree);
     uint64_t place = file->fdflags & FDFLAG_APPEND ? node->size : offset >= 0 ? (uint64_t)offset : self->position;
-    uint64_t most = tree->limit - tree->used > UINT64_MAX - node->size ? UINT64_MAX : node->size + tree->limit - tree->used;
+    uint64_t most = tree->limit - tree->used > UINT64_MAX - node->size ? UINT64_MAX
+                                                                       : node->size + tree->limit - tree->used;
     if (place > INT64_MAX - length) {
         error = WASI_EFBIG;
     }
@@ -202,7 +204,9 @@ static int memory_allocate(wasi_file *file, int64_t offset, int64_t length)
     }
     memory_lock(self->tree);
     uint64_t end = (uint64_t)offset + (uint64_t)length;  // neither is negative
-    int error = end > INT64_MAX ? WASI_EFBIG : end > self->node->size ? node_resize(self->tree, self->node, end) : WASI_OK;
+    int error = end > INT64_MAX          ? WASI_EFBIG
+                : end > self->node->size ? node_resize(self->tree, self->node, end)
+                                         : WASI_OK;
     if (error == WASI_OK) {
         self->node->changed = wasi_realtime();
     }
@@ -318,11 +322,11 @@ static int memory_remove_directory(aw_wasi *wasi, wasi_file *file, const char *p
     memory_lock(self->tree);
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
-                : at.name[0] == '\0'                           ? WASI_EINVAL
+        error = at.node == NULL                           ? WASI_ENOENT
+                : at.name[0] == '\0'                      ? WASI_EINVAL
                 : at.node->filetype != FILETYPE_DIRECTORY ? WASI_ENOTDIR
-                : at.node->entry_count > 0                    ? WASI_ENOTEMPTY
-                                                              : WASI_OK;
+                : at.node->entry_count > 0                ? WASI_ENOTEMPTY
+                                                          : WASI_OK;
     }
     if (error == WASI_OK) {
         memory_leave(self->tree, &at, wasi_realtime());
@@ -339,10 +343,10 @@ static int memory_unlink(aw_wasi *wasi, wasi_file *file, const char *path)
     memory_lock(self->tree);
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
+        error = at.node == NULL                           ? WASI_ENOENT
                 : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR
-                : at.slash                                    ? WASI_ENOTDIR
-                                                              : WASI_OK;
+                : at.slash                                ? WASI_ENOTDIR
+                                                          : WASI_OK;
     }
     if (error == WASI_OK) {
         memory_leave(self->tree, &at, wasi_realtime());
@@ -359,7 +363,8 @@ static int find_places(const memory_file *self, const char *path, const memory_f
     return error == WASI_OK ? find_place(other, other_path, to) : error;
 }
 
-static int memory_path_rename(aw_wasi *wasi, wasi_file *file, const char *path, wasi_file *other, const char *other_path)
+static int memory_path_rename(aw_wasi *wasi, wasi_file *file, const char *path, wasi_file *other,
+                              const char *other_path)
 {
     memory_file *self = memory_cast(file);
     memory_place from, to;
@@ -382,12 +387,12 @@ static int memory_link(aw_wasi *wasi, wasi_file *file, const char *path, wasi_fi
     memory_lock(self->tree);
     int error = find_places(self, path, memory_cast(other), other_path, &from, &to);
     if (error == WASI_OK) {
-        error = from.slash                                      ? WASI_EPERM
-                : from.node == NULL                             ? WASI_ENOENT
-                : to.node != NULL                               ? WASI_EEXIST
+        error = from.slash                                  ? WASI_EPERM
+                : from.node == NULL                         ? WASI_ENOENT
+                : to.node != NULL                           ? WASI_EEXIST
+                : to.slash                                  ? WASI_ENOENT
                 : from.node->filetype == FILETYPE_DIRECTORY ? WASI_EPERM
-                : to.slash                                      ? WASI_ENOENT
-                : memory_enter(self->tree, &to, from.node, wasi_realtime());
+                                                            : memory_enter(self->tree, &to, from.node, wasi_realtime());
     }
     memory_unlock(self->tree);
     return error;
@@ -448,11 +453,8 @@ static int node_open(memory_file *self, const char *path, const wasi_opening *ho
     bool creates = how->oflags & OFLAG_CREAT, exclusive = creates && (how->oflags & OFLAG_EXCL);
     bool writable = self->base.writable;
     memory_place at;
-    if (creates && writable && path[strlen(path) - 1] == '/' &&
-        memory_find(self->node, path, PLACE_OWN_NAME, &at) == WASI_OK && at.name[0] != '\0') {
-        return WASI_EISDIR;  // O_CREAT makes no directories, and does not look whether there is one
-    }
-    int error = memory_find(self->node, path, how->follow && !exclusive ? PLACE_FOLLOW : 0, &at);
+    int flags = (how->follow && !exclusive ? PLACE_FOLLOW : 0) | (creates && writable ? PLACE_FILE : 0);
+    int error = memory_find(self->node, path, flags, &at);
     if (error != WASI_OK) {
         return error;
     }
@@ -463,7 +465,7 @@ static int node_open(memory_file *self, const char *path, const wasi_opening *ho
         if (!writable) {
             return WASI_EROFS;
         }
-        return at.slash ? WASI_EISDIR : memory_make(self->tree, &at, FILETYPE_REGULAR_FILE, wasi_realtime(), out);
+        return memory_make(self->tree, &at, FILETYPE_REGULAR_FILE, wasi_realtime(), out);
     }
     *out = at.node;
     if (exclusive) {
@@ -490,12 +492,13 @@ static int memory_open(aw_wasi *wasi, wasi_file *file, const char *path, const w
     int error = node_open(self, path, how, &node);
     if (error == WASI_OK) {
         bool is_directory = node->filetype == FILETYPE_DIRECTORY, reads = how->reads || !how->writes;
-        uint64_t rights = is_directory ? DIRECTORY_RIGHTS
+        uint64_t rights = is_directory           ? DIRECTORY_RIGHTS
                           : reads && how->writes ? FILE_RIGHTS
-                          : reads ? FILE_RIGHTS & ~(uint64_t)(RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE)
+                          : reads ? FILE_RIGHTS &
+                                        ~(uint64_t)(RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE)
                                   : FILE_RIGHTS & ~(uint64_t)RIGHT_FD_READ;
-        opened = memory_file_new(self->tree, node, is_directory ? &memory_directory_kind : &memory_file_kind, file->writable,
-                                 rights);
+        opened = memory_file_new(self->tree, node, is_directory ? &memory_directory_kind : &memory_file_kind,
+                                 file->writable, rights);
         error = opened == NULL ? WASI_ENOMEM : WASI_OK;
     }
     if (error == WASI_OK && node->filetype == FILETYPE_REGULAR_FILE) {
@@ -568,9 +571,7 @@ int aw_wasi_memory_read(aw_wasi_memory *tree, const char *path, uint8_t **bytes,
     memory_lock(tree);
     int error = memory_find(tree->root, path, PLACE_FOLLOW, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
-                : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR
-                                                              : WASI_OK;
+        error = at.node == NULL ? WASI_ENOENT : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR : WASI_OK;
     }
     if (error == WASI_OK) {
         *size = at.node->size;
@@ -618,8 +619,8 @@ int aw_wasi_memory_write(aw_wasi_memory *tree, const char *path, const uint8_t *
         error = memory_find(tree->root, path, PLACE_FOLLOW, &at);
     }
     bool fresh = error == WASI_OK && at.node == NULL;
-    if (error == WASI_OK && (at.slash || at.name[0] == '\0' ||
-                             (at.node != NULL && at.node->filetype == FILETYPE_DIRECTORY))) {
+    if (error == WASI_OK &&
+        (at.slash || at.name[0] == '\0' || (at.node != NULL && at.node->filetype == FILETYPE_DIRECTORY))) {
         error = WASI_EISDIR;
     }
     else if (fresh) {
@@ -647,9 +648,7 @@ int aw_wasi_memory_remove(aw_wasi_memory *tree, const char *path)
     memory_lock(tree);
     int error = memory_find(tree->root, path, PLACE_OWN_NAME, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
-                : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR
-                                                              : WASI_OK;
+        error = at.node == NULL ? WASI_ENOENT : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR : WASI_OK;
     }
     if (error == WASI_OK) {
         memory_leave(tree, &at, wasi_realtime());
@@ -658,8 +657,8 @@ int aw_wasi_memory_remove(aw_wasi_memory *tree, const char *path)
     return error;
 }
 
-int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path, int (*each)(void *data, const char *name, uint8_t filetype),
-                        void *data)
+int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path,
+                        int (*each)(void *data, const char *name, uint8_t filetype), void *data)
 {
     memory_place at;
     memory_lock(tree);

@@ -32,8 +32,8 @@ int aw_wasi_memory_read(aw_wasi_memory *tree, const char *path, uint8_t **bytes,
 int aw_wasi_memory_write(aw_wasi_memory *tree, const char *path, const uint8_t *bytes, size_t size);
 int aw_wasi_memory_remove(aw_wasi_memory *tree, const char *path);  // a file or a link
 // *each* is called with the lock held, for each name in a directory, until it returns an error. Types are WASI's.
-int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path, int (*each)(void *data, const char *name, uint8_t filetype),
-                        void *data);
+int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path,
+                        int (*each)(void *data, const char *name, uint8_t filetype), void *data);
 void aw_wasi_memory_sizes(aw_wasi_memory *tree, uint64_t *used, uint64_t *limit);
 
 int aw_wasi_host_errno(int wasi_errno);  // WASI's number as the host's

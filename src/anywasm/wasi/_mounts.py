@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-
 from _collections_abc import MutableMapping  # which Python has imported at its start
+
 from anywasm._core import WasiMemory
 
 from ._settings import Settings
@@ -13,11 +13,9 @@ from ._settings import Settings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from _typeshed import ReadableBuffer
-
-    from typing import TypeAlias
 
     StrPath: TypeAlias = str | os.PathLike[str]
     Mount: TypeAlias = "Directory | Memory | ReadOnly"
@@ -79,7 +77,8 @@ class Memory(MutableMapping[str, bytes]):
             raise ValueError(f"Memory(): limit: expected 0 or more bytes, got {limit}")
         self._tree = WasiMemory(limit)
         if files is not None:
-            self.update(files)
+            for path, data in files.items():
+                self[path] = data
 
     @property
     def limit(self) -> int | None:
@@ -130,7 +129,7 @@ class Memory(MutableMapping[str, bytes]):
         limit = "" if self.limit is None else f" of {self.limit:,}"
         return f"<anywasm.wasi.Memory: {len(self):,} files, {self.used:,}{limit} bytes>"
 
-    def _attach(self, opened: list[int]) -> tuple[WasiMemory, bool]:
+    def _attach(self, _opened: list[int]) -> tuple[WasiMemory, bool]:
         return self._tree, True
 
 
