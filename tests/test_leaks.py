@@ -114,6 +114,7 @@ MAKERS: dict[str, Callable[[World], Any]] = {
     "ValType": lambda world: anywasm.ValType("(ref func)"),
     "Value": lambda world: world.library.cast("int", 5),
     "WasiHost": lambda world: anywasm.Store(world.engine, wasi=anywasm.Wasi()),
+    "WasiMemory": lambda world: _core.WasiMemory(),
     "WasmError": lambda world: anywasm.WasmError("x"),
     "WasmException": lambda world: anywasm.WasmException(anywasm.Tag(anywasm.TagType(), world.store)),
 }
