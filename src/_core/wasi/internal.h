@@ -195,6 +195,7 @@ struct wasi_file {
     uint32_t references;  // its descriptor, and calls that use it while the embedder's code runs
     uint8_t filetype;
     bool writable;  // it, or what is beneath it, may be changed
+    bool counted;   // what is written to it counts as output
     uint16_t fdflags;
     uint64_t rights;  // those that make sense for it
 };
@@ -247,6 +248,10 @@ struct aw_wasi {
     uint32_t descriptor_count;
     bool exited;
     uint32_t status;
+    struct {
+        bool truncate;
+        uint64_t allowed, used, dropped;  // bytes
+    } output;                             // of `counted` files
     enum { OPENAT2_UNKNOWN, OPENAT2_WORKS, OPENAT2_MISSING } openat2;
 };
 
