@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of a store: which exception each raises, what it tells, what is left afterwards. Time has test_interrupt.py."""
+"""Limits of a store: which exception each raises, what it tells, what is left then. Time has test_interrupt.py."""
 
 import os
 import pickle

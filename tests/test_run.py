@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import anywasm
+import attacks
 import wasi_programs
 from anywasm import Engine, Module
 from wasi_guest import Guest
@@ -388,6 +389,63 @@ def test_a_limit_that_the_modules_engine_lacks_is_an_error(program: Compiled) ->
     for limit in ({"timeout": 1}, {"fuel": 1}):
         with pytest.raises(anywasm.UnsupportedError, match=r"interruptible=True|fuel=True"):
             anywasm.run(program("TRAP"), **limit)  # type: ignore[arg-type]
+
+
+# --- compiling within limits ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.requires("serialize")
+def test_compiling_is_stopped_when_its_time_is_over(engine: Engine) -> None:
+    with pytest.raises(
+        anywasm.TimeoutExpired, match=r"^compiling was stopped: its timeout of 0.5 s is over$"
+    ) as caught:
+        anywasm.run(attacks.many_functions(), engine=Engine(engine.name, cache=False), compile_timeout=0.5)
+    assert caught.value.allowed == 0.5
+
+
+@pytest.mark.requires("serialize")
+def test_a_module_that_is_hard_to_compile_takes_bounded_memory_and_time(engine: Engine) -> None:
+    """Which bound it meets first depends on the machine."""
+    with pytest.raises((anywasm.TimeoutExpired, anywasm.CompileError), match=r"compil"):
+        anywasm.run(attacks.tangled_values(), engine=engine.name, compile_timeout=8)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_program_that_is_compiled_within_limits_is_as_any_other(engine: Engine, wat: Any, cache: bool) -> None:
+    limited = Engine(engine.name, cache=cache)
+    for _ in range(2):
+        done = anywasm.run(
+            wat(wasi_programs.WRITE_AND_FAIL), engine=limited, compile_timeout=60, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout) == (7, "out\n")
+
+
+def test_a_trap_of_a_program_that_is_compiled_within_limits_tells_names(engine: Engine, wat: Any) -> None:
+    with pytest.raises(anywasm.Trap) as caught:
+        anywasm.run(wat(wasi_programs.TRAP), engine=engine.name, compile_timeout=60)
+    assert caught.value.frames[0].function_name == "main"
+
+
+def test_what_is_no_module_is_told_as_without_limits(engine: Engine) -> None:
+    messages = []
+    for limit in (None, 60):
+        with pytest.raises(anywasm.CompileError) as caught:
+            anywasm.run(b"\0asm\1\0\0\0\1", engine=engine.name, compile_timeout=limit)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+def test_a_compile_timeout_is_a_positive_number_of_seconds(program: Compiled, engine: Engine, value: float) -> None:
+    with pytest.raises(ValueError, match="compile_timeout: expected a positive number"):
+        anywasm.run(b"", engine=engine.name, compile_timeout=value)
+
+
+@pytest.mark.requires("serialize")
+def test_compiling_within_limits_needs_a_python(engine: Engine, wat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/usr/bin/program")
+    with pytest.raises(anywasm.UnsupportedError, match="process of its own is needed"):
+        anywasm.run(wat(wasi_programs.EXIT_3), engine=Engine(engine.name, cache=False), compile_timeout=1)
 
 
 # --- wrong arguments ------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--invoke", metavar="NAME",
                          help="call this function with ARGs as its type wants them, and print its results")  # fmt: skip
     command.add_argument("--timeout", type=seconds, metavar="SECONDS", help="stop it then")
+    command.add_argument("--compile-timeout", type=seconds, metavar="SECONDS", help="stop compiling it then")
     command.add_argument("--fuel", type=count, metavar="N", help="stop it after so many instructions, about")
     command.add_argument("--memory", type=size, metavar="BYTES", help="let its memory grow to so much; 64M, 1G")
     command.add_argument("--table-elements", type=count, metavar="N", help="let its tables grow to so many elements")
@@ -268,6 +269,7 @@ def command_run(options: argparse.Namespace) -> int:
             fuel=options.fuel,
             timeout=options.timeout,
             stack=options.stack,
+            compile_timeout=options.compile_timeout,
             compiling=begin,
         )
     name = program_name(source, module)

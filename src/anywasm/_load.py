@@ -117,6 +117,7 @@ def program(
     fuel: int | None = None,
     timeout: float | None = None,
     stack: int | None = None,
+    compile_timeout: float | None = None,
     compiling: Callable[[], object] = lambda: None,
 ) -> Module:
     """The module of a program that is to run now. *compiling* is called if that has to wait for a compiler.
@@ -136,9 +137,20 @@ def program(
             if module is not None:
                 return module
         compiling()
+        if bounded is not None and compile_timeout is not None:
+            from ._within import compile_within
+
+            return compile_within(binary, bounded, compile_timeout)
         return None
 
-    return Module._or_else(otherwise, source, engine_for(engine, fuel, timeout, stack))
+    chosen, bounded = engine_for(engine, fuel, timeout, stack), None
+    if compile_timeout is not None:
+        if not 0 < compile_timeout < float("inf"):
+            raise ValueError(f"compile_timeout: expected a positive number of seconds or None, got {compile_timeout!r}")
+        chosen = chosen if chosen is not None else Engine()
+        bounded = chosen if "serialize" in chosen.capabilities else None
+        free = False
+    return Module._or_else(otherwise, source, chosen)
 
 
 def imports_wasi(module: Module) -> bool:

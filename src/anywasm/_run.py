@@ -124,6 +124,7 @@ def run(
     encoding: str = "utf-8",
     mounts: Mapping[str, Any] | None = None,
     timeout: float | None = None,
+    compile_timeout: float | None = None,
     memory: int | None = None,
     table_elements: int | None = None,
     fuel: int | None = None,
@@ -150,6 +151,9 @@ def run(
       ``{"/data": anywasm.wasi.Directory("data", readonly=True)}``.
     timeout: seconds until it is stopped, sleeping and reading included, compiling not. An engine that is given as an
       object, or by a Module, needs ``interruptible=True``.
+    compile_timeout: seconds that compiling it may take. It then happens in a process of its own, whose memory is
+      bounded, too, unless *source* is a Module or in the cache. An engine that does not compile, such as WAMR, does
+      without: it needs some tenths of a second for a megabyte, whatever is in it.
     memory: bytes that its memory may grow to. With this limit it has one memory, and its tables, four at most, together
       take no more than as much again.
     table_elements: how many elements each of its tables may have.
@@ -181,7 +185,7 @@ def run(
         if stdout != "inherit" or stderr != "inherit":
             raise TypeError("run(): capture_output excludes stdout and stderr")
         stdout, stderr = captured = Capture(), Capture()
-    module = program(source, engine, fuel=fuel, timeout=timeout, stack=stack)
+    module = program(source, engine, fuel=fuel, timeout=timeout, stack=stack, compile_timeout=compile_timeout)
     given = tuple(os.fspath(arg) for arg in args)
     wasi = Wasi(
         args=(program_name(source, module), *given), env=env, mounts=mounts, stdin=stdin, stdout=stdout, stderr=stderr
