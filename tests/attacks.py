@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that try to take more than they are given, and a process for each that measures how it ended.
 
-tests/test_attacks.py runs them; benchmarks/attacks.py writes them down as a table.
+tests/test_attacks.py runs them; benchmarks/attack_table.py writes them down as a table.
 """
 
 from __future__ import annotations

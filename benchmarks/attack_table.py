@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the attacks of tests/attacks.py on each engine, and writes how they ended into docs/sandbox.md.
 
-python benchmarks/attacks.py
+python benchmarks/attack_table.py
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER.parent / "docs" / "sandbox.md"
-BEGIN = "<!-- written by: python benchmarks/attacks.py -->"
+BEGIN = "<!-- written by: python benchmarks/attack_table.py -->"
 END = "<!-- until here -->"
 
 
