@@ -148,6 +148,16 @@ def test_how_many_memories_and_tables_there_may_be_is_a_plain_limit(make: Make) 
         assert type(caught.value) is anywasm.LimitError
 
 
+@pytest.mark.requires("pooling")
+def test_a_pool_without_room_is_a_plain_limit(engine: Engine, wat: Callable[[str], bytes]) -> None:
+    module = Module(wat(GROWING), Engine(engine.name, pooling=1))
+    store = Store(module.engine)
+    Instance(module, None, store)
+    with pytest.raises(anywasm.LimitError) as caught:
+        Instance(module, None, store)
+    assert type(caught.value) is anywasm.LimitError
+
+
 @pytest.mark.parametrize(
     "name",
     ["FuelLimitError", "TimeoutExpired", "MemoryLimitError", "TableLimitError", "InstanceLimitError",

@@ -131,7 +131,7 @@ void wt_limit_met(const aw_store *store, aw_error *error)
     if (strstr(error->message, "instance count") != NULL) {
         aw_error_limit(error, AW_LIMIT_INSTANCES, store->limits.instances + 1, store->limits.instances);
     }
-    else if (strstr(error->message, "count too high") != NULL) {
+    else if (strstr(error->message, "count too high") != NULL || strstr(error->message, "maximum concurrent") != NULL) {
         aw_error_limit(error, AW_LIMIT_OTHER, AW_UNKNOWN, AW_UNKNOWN);
     }
     else if (strstr(error->message, "table") != NULL) {
