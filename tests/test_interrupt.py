@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -162,23 +163,37 @@ def test_many_deadlines_are_met_in_any_order(interruptible: anywasm.Engine, wat:
 
 
 def test_a_call_whose_deadline_cannot_be_watched_does_not_run(
-    engine: anywasm.Engine, wat: Callable[[str], bytes]
+    engine: anywasm.Engine, wat: Callable[[str], bytes], compile_native: Callable[..., Path]
 ) -> None:
+    library = compile_native(Path(__file__).parent / "counting" / "no_thread.c", "no_thread.so", "-shared", "-fPIC")
     code = f"""
-import resource, anywasm
+import os, anywasm
 engine = anywasm.Engine({engine.name!r}, interruptible=True)
 module = anywasm.Module({wat('(module (func (export "forever") (loop (br 0))))')!r}, engine)
 instance = anywasm.Instance(module, None, anywasm.Store(engine))
-instance.store.timeout = 60
-pages = int(open("/proc/self/statm").read().split()[0])
-resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), -1))
-try:
-    instance.exports.forever()
-except RuntimeError as error:
-    print(error)
+instance.store.timeout = 0.1
+for _ in range(2):
+    os.environ["NO_THREAD"] = "1"
+    try:
+        instance.exports.forever()
+    except RuntimeError as error:
+        print(error)
+    del os.environ["NO_THREAD"]
+    try:
+        instance.exports.forever()
+    except anywasm.TimeoutExpired as error:
+        print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout, done.stderr) == ("can't start the thread that a timeout needs\n", "")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"LD_PRELOAD": str(library)},
+    )
+    told = "can't start the thread that a timeout needs\nthe call was stopped: its timeout of 0.1 s is over\n"
+    assert (done.stdout, done.stderr) == (told * 2, "")
 
 
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
