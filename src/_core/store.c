@@ -629,6 +629,15 @@ static PyObject *Store_get_closed(PyObject *object, void *Py_UNUSED(closure))
     return PyBool_FromLong(((StoreObject *)object)->handle == NULL);
 }
 
+// For anywasm.Pool: can somebody else go on with it? Nothing runs in it or is to be stopped, no call failed half-way, nobody looks at
+// its memories.
+static PyObject *Store_get_reusable(PyObject *object, void *Py_UNUSED(closure))
+{
+    StoreObject *self = (StoreObject *)object;
+    return PyBool_FromLong(self->handle != NULL && self->depth == 0 && self->failure == 0 && !self->interrupted &&
+                           self->views == 0);
+}
+
 static PyObject *Store_get_fuel(PyObject *object, void *Py_UNUSED(closure))
 {
     StoreObject *self = (StoreObject *)object;
@@ -704,6 +713,7 @@ static PyMethodDef Store_methods[] = {
 static PyGetSetDef Store_getset[] = {
     {"engine", Store_get_engine, NULL, "Engine: what runs the code in this store.", NULL},
     {"closed", Store_get_closed, NULL, "bool: whether the store was closed.", NULL},
+    {"_reusable", Store_get_reusable, NULL, "bool: whether somebody else can go on with it; for anywasm.Pool.", NULL},
     {"fuel", Store_get_fuel, Store_set_fuel,
      "int: instructions that may still run. Setting it replaces the rest. Needs Engine(fuel=True).", NULL},
     {"timeout", Store_get_timeout, Store_set_timeout,

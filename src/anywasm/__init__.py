@@ -42,6 +42,7 @@ from ._engines import EngineInfo, engines
 from ._host import pass_caller
 from ._linker import Linker
 from ._load import load
+from ._pool import Lease, Pool, PoolStats
 from ._run import CompletedRun, run
 from .wasi import Wasi
 
@@ -63,12 +64,15 @@ __all__ = [
     "GlobalType",
     "ImportType",
     "Instance",
+    "Lease",
     "LimitError",
     "LinkError",
     "Linker",
     "Memory",
     "MemoryType",
     "Module",
+    "Pool",
+    "PoolStats",
     "Ref",
     "Store",
     "Table",
