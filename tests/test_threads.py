@@ -215,6 +215,88 @@ def test_a_long_call_lets_other_threads_run(module: anywasm.Module) -> None:
     assert_lets_others_run(guest.exports.work)
 
 
+def sized(work: Callable[[int], Any], seconds: float) -> int:
+    """How much work takes so long, about."""
+    count = 10_000
+    while True:
+        before = time.perf_counter()
+        work(count)
+        taken = time.perf_counter() - before
+        if taken > 0.05:
+            return int(count * seconds / taken)
+        count *= 2
+
+
+def ticks_during(function: Callable[[], Any]) -> int:
+    """How often another thread comes to run meanwhile, once a millisecond at most."""
+    ticks = 0
+    finished = threading.Event()
+
+    def call() -> None:
+        try:
+            function()
+        finally:
+            finished.set()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while not finished.is_set():
+        ticks += 1
+        time.sleep(0.001)
+    thread.join()
+    return ticks
+
+
+def new_guest(module: anywasm.Module) -> anywasm.Instance:
+    return anywasm.Instance(module, {"host": {"f": lambda x: x}}, anywasm.Store(module.engine))
+
+
+def test_a_long_first_call_lets_other_threads_run(module: anywasm.Module) -> None:
+    count = sized(new_guest(module).exports.work, 0.5)
+    work = new_guest(module).exports.work
+    assert ticks_during(lambda: work(count)) > 25
+
+
+@pytest.mark.parametrize("short_calls", [1, 2, 3, 10])
+def test_a_long_call_after_a_few_short_ones_lets_other_threads_run(module: anywasm.Module, short_calls: int) -> None:
+    count = sized(new_guest(module).exports.work, 0.5)
+    work = new_guest(module).exports.work
+
+    def calls() -> None:
+        for _ in range(short_calls):
+            work(1)
+            time.sleep(0.006)  # as between a server's requests
+        work(count)
+
+    assert ticks_during(calls) > 25
+
+
+def test_what_was_called_in_a_loop_first_lets_other_threads_run_later(module: anywasm.Module) -> None:
+    count = sized(new_guest(module).exports.work, 0.5)
+    work = new_guest(module).exports.work
+    for _ in range(1000):  # so often that most calls keep the GIL
+        work(1)
+
+    def calls() -> None:
+        for _ in range(140):  # more than there are between two that are timed
+            work(1)
+            time.sleep(0.006)
+
+    calls()
+    assert ticks_during(lambda: work(count)) > 25
+
+
+def test_two_guests_and_a_third_thread_run_at_the_same_time(module: anywasm.Module) -> None:
+    count = sized(new_guest(module).exports.work, 0.001)
+    guests = [new_guest(module).exports.work for _ in range(2)]  # each call is of a millisecond, also the first
+
+    def both() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda work: [work(count) for _ in range(300)], guests))
+
+    assert ticks_during(both) > 25
+
+
 class Callee:
     def method(self, x: int) -> int:
         return x

@@ -205,7 +205,7 @@ void store_sweep_dead(StoreObject *self)
 
 // --- what the engine refers to -----------------------------------------------------------------------------
 
-static inline int64_t nanoseconds(void)
+int64_t store_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -214,7 +214,7 @@ static inline int64_t nanoseconds(void)
 
 void store_stretch_end(StoreObject *self)
 {
-    int64_t length = nanoseconds() - self->timing.start;
+    int64_t length = store_now() - self->timing.start;
     if (length > self->timing.longest) {
         self->timing.longest = length;
     }
@@ -223,7 +223,7 @@ void store_stretch_end(StoreObject *self)
 
 void store_stretch_begin(StoreObject *self)
 {
-    self->timing.start = nanoseconds();
+    self->timing.start = store_now();
 }
 
 host_function *store_add_host_function(StoreObject *self, PyObject *callable, PyObject *type, PyObject *name,
