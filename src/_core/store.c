@@ -57,7 +57,8 @@ void store_watch_begin(StoreObject *self)
         deadline_arm(self->api, self->handle, self->timeout);
         self->deadline = monotonic_seconds() + self->timeout;
     }
-    self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle);
+    bool main_interpreter = PyInterpreterState_Get() == PyInterpreterState_Main();
+    self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle, main_interpreter);
 }
 
 void store_watch_end(StoreObject *self)
