@@ -51,9 +51,10 @@ class Connection:
             except Exception as error:  # noqa: BLE001, SQLite has to end its work first
                 self.lib.sqlite3_result_error(context, f"{name}(): {error}", -1)
 
-        create = self.lib.sqlite3_create_function_v2
-        self.functions.append(self.lib.callback(create.ctype.parameters[5], call))  # kept, for the database calls it
-        self.check(create(self.db, name, count, self.lib.SQLITE_UTF8, None, self.functions[-1], None, None, None))
+        lib = self.lib
+        function = lib.callback("void (*)(sqlite3_context *, int, sqlite3_value **)", call)
+        self.functions.append(function)  # kept, for the database calls it
+        self.check(lib.sqlite3_create_function(self.db, name, count, lib.SQLITE_UTF8, None, function, None, None))
 
     def read(self, prefix: str, *where: object) -> Any:
         """The value of a column, or of a function's argument."""

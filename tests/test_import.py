@@ -59,6 +59,11 @@ def test_importing_brings_these_modules_alone() -> None:
     assert {name for name in found if not name.startswith("anywasm")} <= others
 
 
+def test_importing_clib_brings_nothing_slow() -> None:
+    found = imported_by("import anywasm.clib")
+    assert found & {*SLOW, "contextlib", "enum", "json", "pcpp", "pycparser", "re", "subprocess"} == set()
+
+
 def test_the_command_line_brings_nothing_slow_but_argparse() -> None:
     assert imported_by("import anywasm._cli; anywasm._cli.parser()") & SLOW == {"argparse"}
 

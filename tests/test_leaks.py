@@ -12,7 +12,7 @@ import pytest
 
 import anywasm
 import toolchain
-from anywasm import _core
+from anywasm import _core, clib
 from toolchain import Instantiate
 
 ROUNDS = 1000
@@ -28,6 +28,20 @@ GUEST = """
   (elem (i32.const 0) $f)
 )
 """
+
+LIBRARY = """
+(module
+  (memory (export "memory") 100)
+  (table (export "__indirect_function_table") 1 funcref)
+  (global $top (mut i32) (i32.const 1024))
+  (func (export "malloc") (param i32) (result i32)
+    global.get $top
+    (global.set $top (i32.add (global.get $top) (i32.and (i32.add (local.get 0) (i32.const 31)) (i32.const -16)))))
+  (func (export "free") (param i32))
+  (func (export "each") (param i32))
+  (func (export "fail") (param i32) unreachable))
+"""
+DECLARATIONS = "typedef struct { int x; double y; } pair; void each(int (*f)(int)); void fail(const char *);"
 
 TYPES = sorted(
     (value for value in vars(_core).values() if isinstance(value, type) and value.__module__.startswith("anywasm")),
@@ -46,6 +60,7 @@ class World:
         self.caller: Any = None
         self.func_type = anywasm.FuncType(["i32"], ["i32"])
         self.instance: Any = self.instantiate()
+        self.library = clib.load(toolchain.wat(LIBRARY), DECLARATIONS, engine=engine)
 
     def instantiate(self) -> anywasm.Instance:
         return anywasm.Instance(self.module, {"host": {"f": lambda x: x}}, self.store)
@@ -61,6 +76,12 @@ class World:
 
 # How to have an object of each type; it is dropped at once. A new type brings its line.
 MAKERS: dict[str, Callable[[World], Any]] = {
+    "Array": lambda world: world.library.array("int", 2),
+    "CBlock": lambda world: world.library.new("pair *"),
+    "CCallback": lambda world: world.library.each(lambda n: n),
+    "CFunction": lambda world: world.library.callback("int (*)(int)", lambda n: n),
+    "CLibrary": lambda world: _core.CLibrary(4, "utf-8"),
+    "CType": lambda world: _core.CType.pointer(_core.CType.record("struct", "s")),
     "Caller": World.call_with_caller,
     "CompileError": lambda world: anywasm.CompileError("x"),
     "Engine": lambda world: anywasm.Engine(world.engine.name),
@@ -74,13 +95,16 @@ MAKERS: dict[str, Callable[[World], Any]] = {
     "GlobalType": lambda world: anywasm.GlobalType("i64", mutable=True),
     "ImportType": lambda world: anywasm.Module(world.data, world.engine).imports,
     "Instance": World.instantiate,
+    "LibraryError": lambda world: clib.LibraryError("x"),
     "LimitError": lambda world: anywasm.LimitError("x"),
     "LinkError": lambda world: anywasm.LinkError("x"),
     "Memory": lambda world: world.instance.exports.memory,
     "MemoryType": lambda world: anywasm.MemoryType(1, 2),
     "Module": lambda world: anywasm.Module(world.data, world.engine),
+    "Pointer": lambda world: world.library.new("int *"),
     "Ref": lambda world: anywasm.Ref.i31(5, world.store),
     "Store": lambda world: anywasm.Store(world.engine),
+    "Struct": lambda world: world.library.new("pair *")[0],
     "Table": lambda world: world.instance.exports.table,
     "TableType": lambda world: anywasm.TableType("funcref", 1),
     "Tag": lambda world: anywasm.Tag(anywasm.TagType(["i32"]), world.store),
@@ -88,7 +112,9 @@ MAKERS: dict[str, Callable[[World], Any]] = {
     "Trap": World.trap,
     "UnsupportedError": lambda world: anywasm.UnsupportedError("x"),
     "ValType": lambda world: anywasm.ValType("(ref func)"),
+    "Value": lambda world: world.library.cast("int", 5),
     "WasiHost": lambda world: anywasm.Store(world.engine, wasi=anywasm.Wasi()),
+    "WasiMemory": lambda world: _core.WasiMemory(),
     "WasmError": lambda world: anywasm.WasmError("x"),
     "WasmException": lambda world: anywasm.WasmException(anywasm.Tag(anywasm.TagType(), world.store)),
 }
@@ -135,7 +161,8 @@ def test_a_type_loses_every_reference_that_its_objects_took(world: World, kind: 
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(MAKERS) - {"Caller", "Frame", "Trap", "ExportType", "ImportType", "WasiHost"})
+    "name",
+    sorted(set(MAKERS) - {"Caller", "CBlock", "CCallback", "Frame", "Trap", "ExportType", "ImportType", "WasiHost"}),
 )
 def test_an_object_that_the_collector_tracks_tells_it_its_type(world: World, name: str) -> None:
     try:
@@ -146,8 +173,21 @@ def test_an_object_that_the_collector_tracks_tells_it_its_type(world: World, nam
         assert type(item) in gc.get_referents(item)
 
 
+def free_twice(library: clib.Library) -> None:
+    pointer = library.new("int *")
+    library.free(pointer)
+    library.free(pointer)
+
+
 # What fails, by a name; a thousand failures leave nothing behind.
 FAILURES: dict[str, Callable[[World], Any]] = {
+    "clib: wrong type": lambda world: world.library.each(5),
+    "clib: wrong type within": lambda world: world.library.new("pair *", {"x": 1, "y": "z"}),
+    "clib: out of range": lambda world: world.library.array("int", [2**40]),
+    "clib: out of bounds": lambda world: world.library.array("int", 2)[2],
+    "clib: a string with NUL": lambda world: world.library.fail("a\0b"),
+    "clib: freed twice": lambda world: free_twice(world.library),
+    "clib: a wrong type's text": lambda world: world.library.typeof("pear *"),
     "call: too few arguments": lambda world: world.instance.exports.run(),
     "call: wrong type": lambda world: world.instance.exports.run("x"),
     "call: out of range": lambda world: world.instance.exports.run(2**40),
@@ -191,6 +231,7 @@ def test_a_failure_leaves_nothing_behind(world: World, name: str) -> None:
             FAILURES[name](world)
             pytest.fail(f"{name} did not fail")
 
+    fail()  # the first time fills caches
     counts = {kind: sys.getrefcount(kind) for kind in TYPES}
     assert growth(fail) < 100
     changed = {kind.__name__: sys.getrefcount(kind) - count for kind, count in counts.items()}

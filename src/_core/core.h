@@ -19,12 +19,13 @@ typedef struct core_state {
     PyTypeObject *ValType, *FuncType, *MemoryType, *TableType, *GlobalType, *TagType, *ImportType, *ExportType;
     PyTypeObject *Engine, *Module, *Store, *Instance, *Exports, *Caller;
     PyTypeObject *Func, *Memory, *Table, *Global, *Tag, *Ref;
-    PyTypeObject *WasiHost;
+    PyTypeObject *WasiHost, *WasiMemory;
     PyTypeObject *CType, *CLibrary, *CBlock, *CFunction, *CCallback, *Pointer, *Array, *Struct, *Value;  // clib
     PyTypeObject *Frame;  // a struct sequence
 
     // Exceptions (errors.c)
-    PyObject *WasmError, *CompileError, *LinkError, *Trap, *Exit, *LimitError, *UnsupportedError, *LibraryError, *WasmException;
+    PyObject *WasmError, *CompileError, *LinkError, *Trap, *Exit, *LimitError, *UnsupportedError;
+    PyObject *LibraryError, *WasmException;
 
     // Interned strings
     PyObject *str_code, *str_frames, *str_tag, *str_payload, *str_fileno, *str_read, *str_write, *str_name, *str_open;
@@ -46,7 +47,7 @@ extern PyType_Spec ValType_spec, FuncType_spec, MemoryType_spec, TableType_spec,
     ImportType_spec, ExportType_spec;
 extern PyType_Spec Engine_spec, Module_spec, Store_spec, Instance_spec, Exports_spec, Caller_spec;
 extern PyType_Spec Func_spec, Memory_spec, Table_spec, Global_spec, Tag_spec, Ref_spec;
-extern PyType_Spec WasiHost_spec;
+extern PyType_Spec WasiHost_spec, WasiMemory_spec;
 extern PyType_Spec CType_spec, CLibrary_spec, CBlock_spec, CFunction_spec, CCallback_spec, Pointer_spec, Array_spec,
     Struct_spec, Value_spec;
 

@@ -22,8 +22,9 @@ PyDoc_STRVAR(Trap_doc, "Execution stopped by a trap (specification, section 4.4)
                        "code: str, the specification's words for what happened, such as 'integer divide by zero'.\n"
                        "frames: tuple of Frame, the innermost first.\n\n"
                        "Guests are not made for going on after a trap: their own data may be half changed.");
-PyDoc_STRVAR(LibraryError_doc, "A C library cannot do what is asked of it: it stopped in the middle of its work before, and has\n"
-                               "to be reset, or it lacks what is needed (malloc and free, its table of functions).");
+PyDoc_STRVAR(LibraryError_doc,
+             "A C library cannot do what is asked of it: it stopped in the middle of its work before, and has\n"
+             "to be reset, or it lacks what is needed (malloc and free, its table of functions).");
 PyDoc_STRVAR(Exit_doc, "The program ended itself through WASI's proc_exit. code: int, its exit status.");
 PyDoc_STRVAR(LimitError_doc, "A limit of the store was hit: fuel, time, memory, tables or instances.");
 PyDoc_STRVAR(UnsupportedError_doc, "The engine lacks what was asked for; the message names one that has it.");
@@ -115,8 +116,12 @@ typedef struct {
 #define CLIB_ERROR_CLASS(name) {offsetof(core_state, name), "anywasm.clib." #name, name##_doc}
 
 static const error_class error_classes[] = {
-    ERROR_CLASS(CompileError), ERROR_CLASS(LinkError),  ERROR_CLASS(Trap),
-    ERROR_CLASS(Exit),         ERROR_CLASS(LimitError), ERROR_CLASS(UnsupportedError),
+    ERROR_CLASS(CompileError),
+    ERROR_CLASS(LinkError),
+    ERROR_CLASS(Trap),
+    ERROR_CLASS(Exit),
+    ERROR_CLASS(LimitError),
+    ERROR_CLASS(UnsupportedError),
     CLIB_ERROR_CLASS(LibraryError),
 };
 

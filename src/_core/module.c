@@ -15,13 +15,13 @@
     X(ValType) X(FuncType) X(MemoryType) X(TableType) X(GlobalType) X(TagType) X(ImportType) X(ExportType) \
     X(Engine) X(Module) X(Store) X(Instance) X(Exports) X(Caller)                                         \
     X(Func) X(Memory) X(Table) X(Global) X(Tag) X(Ref)                                                    \
-    X(WasiHost)                                                                                           \
+    X(WasiHost) X(WasiMemory)                                                                             \
     X(CType) X(CLibrary) X(CBlock) X(CFunction) X(CCallback) X(Pointer) X(Array) X(Struct) X(Value)
-// clang-format on
 
 #define CORE_EXCEPTIONS(X) \
     X(WasmError) X(CompileError) X(LinkError) X(Trap) X(Exit) X(LimitError) X(UnsupportedError) X(LibraryError) \
     X(WasmException)
+// clang-format on
 
 #define CORE_STRINGS(X) X(code) X(frames) X(tag) X(payload) X(fileno) X(read) X(write) X(name) X(open)
 

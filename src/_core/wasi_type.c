@@ -218,7 +218,7 @@ PyDoc_STRVAR(
     "args, env: sequences of bytes; env as b'NAME=value'.\n"
     "streams: stdin, stdout and stderr, each None, a descriptor (int, duplicated), or a callable: read(n) -> bytes or\n"
     "  write(bytes).\n"
-    "mounts: sequence of (name: bytes, descriptor: int, duplicated, writable: bool).\n"
+    "mounts: sequence of (name: bytes, a descriptor (int, duplicated) or a WasiMemory, writable: bool).\n"
     "finish: callable, called when the program is over: when its store is closed.\n"
     "avoid_openat2: resolve paths as on kernels without it.");
 
@@ -289,9 +289,21 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
 {
     const char *name;
     Py_ssize_t length;
-    long given;
+    PyObject *what;
     int writable;
-    if (!PyArg_ParseTuple(mount, "y#lp;a mount is (name, descriptor, writable)", &name, &length, &given, &writable)) {
+    if (!PyArg_ParseTuple(mount, "y#Op;a mount is (name, what, writable)", &name, &length, &what, &writable)) {
+        return -1;
+    }
+    aw_wasi_memory *memory = wasimemory_tree(PyType_GetModuleState(Py_TYPE(self)), what);
+    if (memory != NULL) {
+        if (aw_wasi_add_memory(self->wasi, memory, name, (size_t)length, writable) < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        return 0;
+    }
+    long given = PyLong_AsLong(what);
+    if (given == -1 && PyErr_Occurred()) {
         return -1;
     }
     int copy = descriptor_duplicate(given);

@@ -4,6 +4,9 @@
 
 #include "store.h"
 
+// The tree behind a WasiMemory, borrowed, or NULL if it is none.
+struct aw_wasi_memory *wasimemory_tree(core_state *state, PyObject *object);
+
 bool wasihost_check(core_state *state, PyObject *object);
 
 // The store that the program runs in, borrowed; NULL when it is closed. 0, or -1 with ValueError: it runs in one already.

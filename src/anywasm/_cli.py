@@ -518,7 +518,10 @@ def command_clib_build(options: argparse.Namespace) -> int:
                 options=settings,
                 debug_info=options.debug_info,
             )
-            load_library(made.binary, made.declarations, **settings)  # they fit each other
+            try:
+                load_library(made.binary, made.declarations, **settings)  # they fit each other
+            except TypeError as error:  # as a result that cannot be freed
+                raise UsageError(str(error)) from None
     except (BuildError, DeclarationError, LinkError, ImportError) as error:  # which tell their own place
         print_error(str(error))
         return FAILED

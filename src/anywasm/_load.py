@@ -124,7 +124,7 @@ def program(
 
 
 def imports_wasi(module: Module) -> bool:
-    return any(wanted.module == WASI for wanted in module.imports)
+    return WASI in [wanted.module for wanted in module.imports]
 
 
 def initialize(instance: Instance) -> None:

@@ -27,7 +27,7 @@ def arguments_of(name: str) -> list[list[Value]]:
     return [[of.random(generator) for of in function.arguments] for _ in range(SAMPLES)]
 
 
-# --- natively -------------------------------------------------------------------------------------------------
+# --- natively -------------------------------------------------------------------------------------------------------
 
 
 class Native:
@@ -92,7 +92,7 @@ def native(compile_native: Callable[..., Path], tmp_path_factory: pytest.TempPat
     return Native(compile_native(source, "abi.so", "-shared", "-fPIC", "-w"))
 
 
-# --- in WebAssembly -------------------------------------------------------------------------------------------
+# --- in WebAssembly -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def library(build: Any, folder: Path) -> Path:
     return folder / "stats.wasm"
 
 
-# --- what is built -------------------------------------------------------------------------------------------------
+# --- what is built --------------------------------------------------------------------------------------------------
 
 
 def test_a_library_needs_nothing_beside_it(library: Path, engine: anywasm.Engine) -> None:
@@ -144,7 +144,7 @@ def test_a_binary_may_go_to_stdout(build: Any, folder: Path) -> None:
     assert done.stdout.startswith(b"\0asm")
 
 
-# --- mistakes ------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------------------------
 
 
 def test_a_mistake_is_told_as_the_compiler_tells_it(build: Any, folder: Path) -> None:
@@ -176,6 +176,11 @@ def test_what_is_declared_and_not_defined_is_left_out(build: Any, folder: Path) 
         (["stats.h"], "stats.h: there is nothing to compile: name the C files, too", 2),
         (["stats.c", "stats.h", "stats.h"], "stats.h stats.h: one header tells what the library offers; it can", 2),
         (["stats.c", "--frees", "nothing"], "frees: nothing is not declared", 1),
+        (
+            ["stats.c", "--bytes", "summarize"],
+            "summarize(): its result is no pointer, so it is neither freed nor bytes",
+            2,
+        ),
     ],
 )
 def test_a_command_that_cannot_be_followed_is_told(build: Any, arguments: list[str], message: str, status: int) -> None:
@@ -198,7 +203,7 @@ def test_what_python_has_not_is_told_with_its_line(build: Any, folder: Path) -> 
     assert done.stderr == "anywasm: error: stats.c:2: there are no values of the type __int128\n"
 
 
-# --- the section ---------------------------------------------------------------------------------------------------
+# --- the section ----------------------------------------------------------------------------------------------------
 
 EMPTY = b"\0asm\1\0\0\0"
 
@@ -238,7 +243,7 @@ def test_a_damaged_section_is_a_declaration_error(content: bytes) -> None:
         embedded(add_custom_section(EMPTY, SECTION, content))
 
 
-# --- modules of packages -------------------------------------------------------------------------------------------
+# --- modules of packages --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -335,6 +340,11 @@ def test_a_module_without_its_library_says_what_makes_it(package: Path) -> None:
     (package / "numbers_of_mine" / "stats.wasm").unlink()
     with pytest.raises(FileNotFoundError, match=r"stats\.wasm is not beside .*numbers_of_mine\.stats.*clib build"):
         importlib.import_module("numbers_of_mine.stats")
+
+
+def test_the_name_of_no_module_says_what_to_give() -> None:
+    with pytest.raises(ImportError, match=r"'stats' is no module: .*clib.module\(__name__\)"):
+        clib.module("stats")
 
 
 def test_the_command_line_starts_without_clib() -> None:

@@ -33,11 +33,27 @@ def compilations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object
     return made
 
 
-# --- what comes out ------------------------------------------------------------------------------------------------
+# --- what comes out -------------------------------------------------------------------------------------------------
 
 
 def test_c_in_one_line(engine: anywasm.Engine) -> None:
     assert clib.compile(TWICE, engine=engine).twice(21) == 42
+
+
+def test_a_macro_that_is_no_constant_says_so(engine: anywasm.Engine) -> None:
+    declarations = "#define LAST ((void *)-1)\n#define DOUBLE(n) twice(n)\nint twice(int n);"
+    lib = clib.compile(TWICE, declarations, engine=engine)
+    with pytest.raises(AttributeError, match=r"'LAST' is a macro that is no constant \(.*:1: #define LAST "):
+        lib.LAST  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'DOUBLE' is a macro that is no .*:2: #define DOUBLE\(n\)"):
+        lib.DOUBLE(1)
+
+
+def test_names_may_have_all_letters(engine: anywasm.Engine) -> None:
+    lib = clib.compile(
+        "typedef struct { int höhe; } größe;\nint prüfe(const größe *g) { return g->höhe; }", engine=engine
+    )
+    assert lib.prüfe({"höhe": 3}) == 3
 
 
 def test_all_that_the_compiler_knows_is_declared(engine: anywasm.Engine) -> None:
@@ -109,7 +125,7 @@ def test_a_trap_knows_the_line(engine: anywasm.Engine) -> None:
     assert (caught.value.frames[0].file, caught.value.frames[0].line) == ("<source>", 3)
 
 
-# --- mistakes ------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------------------------
 
 
 def test_a_mistake_is_told_with_the_line_of_the_text() -> None:
@@ -133,6 +149,11 @@ def test_a_name_of_a_file_is_no_c() -> None:
         clib.compile("stats.c")
 
 
+def test_no_file_at_all_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="expected the path of a file at least, got none"):
+        clib.compile([])
+
+
 @pytest.mark.parametrize("arguments", [{"flags": "-O3"}, {"include_dirs": "include"}, {"flags": [3]}])
 def test_one_str_is_no_sequence(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="expected a sequence of str"):
@@ -146,11 +167,11 @@ def test_what_is_neither_c_nor_a_path_is_told(source: Any) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(clib.BuildError, match="none.c"):
+    with pytest.raises(FileNotFoundError, match="none.c"):
         clib.compile(tmp_path / "none.c")
 
 
-# --- the cache -------------------------------------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------------------------------
 
 
 def test_what_was_compiled_is_not_compiled_again(compilations: list[object]) -> None:
@@ -192,6 +213,16 @@ def test_another_compiler_is_a_change(compilations: list[object], monkeypatch: p
     clib.compile(TWICE)
     zig = _toolchain.find_compiler().command[0]
     monkeypatch.setenv("ANYWASM_CC", f"{zig} cc -DOTHER")
+    clib.compile(TWICE)
+    assert len(compilations) == 2
+
+
+@pytest.mark.parametrize("name", ["DEFAULT_FLAGS", "LINK_FLAGS"])
+def test_other_flags_that_are_always_given_are_a_change(
+    compilations: list[object], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    clib.compile(TWICE)
+    monkeypatch.setattr(_toolchain, name, (*getattr(_toolchain, name), "-Wl,--export-memory"))
     clib.compile(TWICE)
     assert len(compilations) == 2
 

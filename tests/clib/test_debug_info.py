@@ -110,7 +110,7 @@ def line_of(name: str) -> int:
     return next(number for number, line in enumerate(SOURCE.splitlines(), 1) if f" {name}(" in line.replace("*", " "))
 
 
-# --- functions, variables ------------------------------------------------------------------------------------------
+# --- functions, variables -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -176,7 +176,7 @@ def test_a_module_tells_the_same_as_its_bytes(binary: bytes, engine: anywasm.Eng
     assert found.functions["middle"].type.name == FUNCTIONS["middle"]
 
 
-# --- types ---------------------------------------------------------------------------------------------------------
+# --- types ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -329,13 +329,14 @@ def test_a_long_chain_of_structs_is_no_deep_recursion(declared: Callable[..., De
     assert found.types[f"struct s{count - 1}"].size == 4
 
 
-# --- what cannot be read -------------------------------------------------------------------------------------------
+# --- what cannot be read --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("\nint f(__int128 n) { return n; }", "source.c:2: there are no values of the type __int128"),
+        ("int f(_BitInt(24) n) { return n; }", "source.c:1: there are no values of the type _BitInt(24)"),
         (
             "typedef int v4 __attribute__((vector_size(16)));\nint f(v4 v) { return v[0]; }",
             "source.c:1: vectors cannot be passed",

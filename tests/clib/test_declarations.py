@@ -35,7 +35,7 @@ def fields(of: CType) -> list[tuple[str | None, int]]:
     return [(name, offset) for name, _, offset, _, _ in of.fields]
 
 
-# --- functions ------------------------------------------------------------------------------------------------
+# --- functions ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_typedef_of_a_function_declares_functions_and_pointers() -> None:
     assert declarations.functions["g"].type.name == "int (int (*)(int), int (*)(int))"
 
 
-# --- sizes ----------------------------------------------------------------------------------------------------
+# --- sizes --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pointer_size", [4, 8])
@@ -124,7 +124,7 @@ def test_char_is_signed_and_no_integer_type() -> None:
     )
 
 
-# --- structs and unions -----------------------------------------------------------------------------------------
+# --- structs and unions -------------------------------------------------------------------------------------------
 
 
 def test_a_typedef_names_a_struct_that_has_no_name() -> None:
@@ -270,7 +270,7 @@ def flattened(of: CType, base: int = 0) -> Iterator[tuple[str, int, int, int]]:
             yield name, base + offset, bit, width
 
 
-# --- enums ------------------------------------------------------------------------------------------------------
+# --- enums --------------------------------------------------------------------------------------------------------
 
 
 def test_an_enum_is_an_int_enum() -> None:
@@ -331,7 +331,8 @@ def test_names_that_python_reserves_stay_numbers() -> None:
         ("3.0L", 3.0), ("-1.5 * 2", -3.0), ("1 / 2.0", 0.5),
         ('"text"', "text"), ('"a" "b"', "ab"), (r'"\"\x41\tä"', '"A\tä'), ('u8"ä"', "ä"),
         ("(uint8_t)300", 44), ("((size_t)-1)", 2**32 - 1), ("(char)200", -56), ("(double)1", 1.0), ("(bool)7", 1),
-        ("sizeof(point)", 16), ("sizeof(void *)", 4), ("sizeof(int[3])", 12), ("_Alignof(double)", 8),
+        ("sizeof(point)", 16), ("sizeof(void *)", 4), ("sizeof(int[3])", 12), ("sizeof(point) + sizeof(size_t)", 20),
+        ("_Alignof(double)", 8),
         ("offsetof(point, y)", 8), ("INT_MAX", 2**31 - 1), ("UINT64_MAX", 2**64 - 1), ("LONG_MIN", -(2**31)),
         ("INT64_C(5)", 5), ("OTHER + 1", 13), ("TWICE(4)", 8), ("true", 1), ("GREEN | 8", 9),
     ],
@@ -356,6 +357,21 @@ def test_other_macros_are_left_out(value: str) -> None:
 
 def test_what_the_compiler_defines_is_not_the_librarys() -> None:
     assert parse("#include <limits.h>\nint f(void);").constants == {}
+
+
+def test_macros_that_are_no_constants_are_remembered() -> None:
+    text = (
+        "#define ONE 1\n#define CAST ((void (*)(void *))-1)\n#define ADD(a, ...) ((a) + f(__VA_ARGS__))\n#define HERE\n"
+    )
+    assert parse(text, file="x.h").macros == {
+        "CAST": "x.h:2: #define CAST ((void (*)(void *))-1)",
+        "ADD": "x.h:3: #define ADD(a, ...) ((a) + f(__VA_ARGS__))",
+        "HERE": "x.h:4: #define HERE",
+    }
+
+
+def test_a_macro_that_is_nested_too_deeply_is_no_constant() -> None:
+    assert parse(f"#define SUM {'1 + ' * 3000} 1\n#define ONE 1\n").constants == {"ONE": 1}
 
 
 def test_a_macro_that_was_undefined_is_gone() -> None:
@@ -394,7 +410,7 @@ def test_an_array_may_be_declared_without_its_length_first() -> None:
     assert spelled("extern int a[]; extern int a[4]; extern int a[];", "a") == "int[4]"
 
 
-# --- the preprocessor -----------------------------------------------------------------------------------------------
+# --- the preprocessor ---------------------------------------------------------------------------------------------
 
 
 def test_conditions_are_followed() -> None:
@@ -442,7 +458,42 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-# --- twice the same ---------------------------------------------------------------------------------------------------
+def test_headers_that_include_each_other_without_end_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.h").write_text('#include "b.h"\n')
+    (tmp_path / "b.h").write_text('int f(void);\n#include "a.h"\n')
+    with pytest.raises(DeclarationError, match=r"[ab].h:\d: the headers include each other without end"):
+        parse_header(tmp_path / "a.h")
+
+
+def test_macros_that_are_nested_too_deeply_are_told() -> None:
+    text = "#define A0 1\n" + "".join(f"#define A{n + 1} A{n}\n" for n in range(3000)) + "int x[A3000];\n"
+    with pytest.raises(DeclarationError, match=r"x.h:3001: macros are nested too deeply here"):
+        parse(text, file="x.h")
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def test_names_may_have_all_letters_and_dollars() -> None:
+    declarations = parse(
+        "typedef struct größe { int höhe; } größe; enum farbe { grün = 5, rötlich };\n"
+        "größe *prüfe(größe wert, int zahl$, int (*für)(größe)); extern größe $jetzt[grün];\n"
+    )
+    assert declarations.functions["prüfe"].type.parameter_names == ("wert", "zahl$", "für")
+    assert declarations.types["größe"].fields[0][0] == "höhe"  # type: ignore[index]
+    assert declarations.types["struct größe"] is declarations.types["größe"]
+    assert declarations.types["enum farbe"].members.__name__ == "farbe"
+    assert declarations.constants == {"grün": 5, "rötlich": 6}
+    assert declarations.variables["$jetzt"].type.name == "struct größe[5]"
+    assert typeof(declarations, "int (*)(größe *, größe)").name == "int (*)(struct größe *, struct größe)"
+
+
+def test_a_mistake_with_such_a_name_is_told() -> None:
+    with pytest.raises(DeclarationError, match=r"x.h:2: unknown type 'Größe': is it 'größe'\?"):
+        parse("typedef int größe;\nGröße f(void);", file="x.h")
+
+
+# --- twice the same -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -466,7 +517,7 @@ def test_saying_the_same_twice_is_fine(text: str) -> None:
     parse(text)
 
 
-# --- what cannot be ----------------------------------------------------------------------------------------------------
+# --- what cannot be -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -486,12 +537,18 @@ def test_saying_the_same_twice_is_fine(text: str) -> None:
         ("int f(int x = 3);", "x.h:1: '=' does not belong here, after 'x'"),
         ("int x y;", "x.h:1: 'y' does not belong here, after 'x'"),
         ("int f(int x) @ 3;", "x.h:1: illegal character '@', at '@'"),
+        ("int f(int x) const;", "x.h:1: 'const' does not belong here, after ')'"),
+        ("add(int x);", "x.h:1: a type is missing before 'add': what the function returns, or void"),
+        ("struct s {\nint a;\n}\nint f(void);", "x.h:3: ';' is missing after '}'"),
+        ("enum {\nA\n}\nint f(void);", "x.h:3: ';' is missing after '}'"),
+        ("enum { A B };", "x.h:1: 'B' does not belong here, after 'A'"),
+        ("int f(void);\n/* int g(void);", "x.h:2: this comment is never closed"),
         # unknown types
         *(
             (text, "x.h:1: unknown type 'foo'; if it is only pointed at, declare it: typedef struct foo foo;")
             for text in [
                 "foo f(int x);", "foo *f(int x);", "int f(foo x);", "int f(foo *x);", "int f(foo);", "int f(foo *);",
-                "int f(int, foo);", "int f(foo, int x);", "int f(const foo *x);", "int f(const foo);", "extern foo x;",
+                "int f(int, foo);", "int f(foo, int x);", "foo (*f)(int x);", "int f(const foo *x);", "int f(const foo);", "extern foo x;",
                 "const foo *x;", "struct s { foo x; };", "struct s { foo *x; int y; };", "struct s { const foo *x; };",
                 "typedef foo bar;", "int f(int (*g)(foo));", "struct s { int a; foo b; };",
             ]
@@ -586,6 +643,28 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, message: str) -> N
     assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"int {'(' * 3000}x{')' * 3000};", f"int {'*' * 3000}x;", f"{'struct {' * 3000} int x; {'} a;' * 3000}",
+        f"enum {{ A = {'1 + ' * 3000} 1 }};", f"int x[{'(' * 3000}1{')' * 3000}];", f"int x = {'-' * 3000}1;",
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_what_is_nested_too_deeply_is_told_with_its_line(text: str) -> None:
+    with pytest.raises(DeclarationError, match=r"^x.h:2: this is nested too deeply to be read$"):
+        parse(f"int f(void);\n{text}", file="x.h")
+
+
+def test_types_that_are_too_deep_are_told_with_their_line() -> None:
+    text = "typedef int t0;\n" + "".join(f"typedef t{n} *t{n + 1};\n" for n in range(300))
+    with pytest.raises(DeclarationError, match=r"^x.h:258: the types nest deeper than 256 levels$"):
+        parse(text, file="x.h")
+    declarations = parse("\n".join(text.splitlines()[:251]))
+    with pytest.raises(DeclarationError, match=r"^'t250 \*{20}': the types nest deeper than 256 levels$"):
+        typeof(declarations, f"t250 {'*' * 20}")
+
+
 def test_whatever_is_wrong_is_told_with_a_line() -> None:
     """Texts in which a few tokens were removed, exchanged or added."""
     generator = random.Random(5)
@@ -622,7 +701,7 @@ int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(
 """
 
 
-# --- typeof -------------------------------------------------------------------------------------------------------------
+# --- typeof -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -633,6 +712,7 @@ int f(int a[static 3], struct a *restrict p, callback c) __attribute__((nonnull(
         ("struct node**", "struct node **"), ("double[4]", "double[4]"), ("double [2][3]", "double[2][3]"),
         ("int (*)(int, void *)", "int (*)(int, void *)"), ("point *[3]", "point *[3]"), ("int[]", "int[]"),
         ("enum color", "enum color"), ("constant *", "const int *"), ("uint8_t[SIZE]", "uint8_t[12]"),
+        ("int (*)(point *, constant *, bool, point)", "int (*)(point *, const int *, _Bool, point)"),
         ("const point *const", "const point *"), ("FILE *", "FILE *"), ("void", "void"), ("long  unsigned int", "unsigned long"),
     ],
 )  # fmt: skip
@@ -663,6 +743,7 @@ def test_typeof_gives_the_declared_structs() -> None:
         ("point p", "'point p': C has no type that is spelled so"),
         ("point; int", "'point; int': C has no type that is spelled so"),
         ("struct none[2]", "'struct none[2]': an array's items need a size, and 'struct none' has none"),
+        (f"int {'*' * 9000}", f"'int {'*' * 196}…': this is nested too deeply to be read"),
         ("int[n]", "'int[n]': an array's length is not constant: 'n' is not a constant"),
     ],
 )
@@ -672,7 +753,23 @@ def test_typeof_tells_what_is_no_type(text: str, message: str) -> None:
     assert str(raised.value) == message
 
 
-# --- packages -----------------------------------------------------------------------------------------------------------
+# --- Declarations -------------------------------------------------------------------------------------------------
+
+
+def test_declarations_are_the_same_if_they_declare_the_same() -> None:
+    one, other = parse("int f(void);"), parse("int f(void);")
+    typeof(one, "int *")  # which declares nothing
+    assert one == other
+    assert one != parse("int f(int);")
+    assert one != "int f(void);"
+
+
+def test_declarations_tell_how_many_they_are() -> None:
+    declarations = parse("typedef int number; number f(void); extern number n;\n#define A 1\n#define B 2\n")
+    assert repr(declarations) == "<Declarations: 1 types, 1 functions, 1 variables, 2 constants>"
+
+
+# --- packages -----------------------------------------------------------------------------------------------------
 
 
 def test_importing_clib_imports_no_parser() -> None:
@@ -709,7 +806,7 @@ def run_python(program: str) -> str:
     return done.stdout.strip()
 
 
-# --- real headers ---------------------------------------------------------------------------------------------------------
+# --- real headers -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_a_function_is_an_object(lib: clib.Library) -> None:
         type(lib.mean)()
 
 
-# --- callbacks ------------------------------------------------------------------------------------------------------------
+# --- callbacks ------------------------------------------------------------------------------------------------------
 
 
 def test_a_callable_is_called(lib: clib.Library) -> None:
@@ -220,7 +220,7 @@ def test_mistakes_with_callbacks(lib: clib.Library) -> None:
         lib.callback("int (*)(int, ...)", abs)
 
 
-# --- function pointers ------------------------------------------------------------------------------------------------------
+# --- function pointers ----------------------------------------------------------------------------------------------
 
 
 def test_functions_of_the_librarys_own(lib: clib.Library) -> None:
@@ -264,7 +264,7 @@ def test_a_library_that_empties_its_table(engine: Any, wat: Any) -> None:
     assert lib.callback("int (*)(int)", lambda n: n)(3) == 3
 
 
-# --- further arguments --------------------------------------------------------------------------------------------------------
+# --- further arguments ----------------------------------------------------------------------------------------------
 
 
 def test_further_arguments_are_promoted(lib: clib.Library) -> None:

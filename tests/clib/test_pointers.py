@@ -103,7 +103,7 @@ def test_addresses_of_fields(lib: clib.Library) -> None:
         lib.addressof(node[0], "nothing")
 
 
-# --- who frees ------------------------------------------------------------------------------------------------------------
+# --- who frees ------------------------------------------------------------------------------------------------------
 
 
 def test_what_python_owns_is_freed_when_it_is_dropped(lib: clib.Library) -> None:
@@ -129,7 +129,7 @@ def test_whatever_was_made_of_it_keeps_it(lib: clib.Library) -> None:
     del values
     while parts:
         assert lib._core.owned == 1
-        parts.pop(random.randrange(len(parts)))  # noqa: S311
+        parts.pop(random.randrange(len(parts)))
     gc.collect()
     assert lib._core.owned == 0
 
@@ -210,12 +210,13 @@ def test_the_librarys_own_memory_is_never_freed(lib: clib.Library) -> None:
 def test_what_the_library_gives_away_is_freed_once(lib: clib.Library) -> None:
     node = lib.adopt(lib.make_node(1), "free_node")
     assert node.owned
-    for again in (lambda: lib.adopt(node), lambda: lib.adopt(lib.same_pointer(node))):
-        with pytest.raises(ValueError, match="Python owns the memory already"):
-            again()
+    with pytest.raises(ValueError, match="Python owns the memory already"):
+        lib.adopt(node)
+    with pytest.raises(ValueError, match="Python owns the memory already"):
+        lib.adopt(lib.same_pointer(node))
     with pytest.raises(ValueError, match="of memory of|out of bounds|Python owns"):
         lib.adopt(lib.cast("node *", node))
-    del node, again
+    del node
     assert lib.nodes_freed == 1
     node = lib.adopt(lib.make_node(1), "free_node")
     lib.free(node)
@@ -293,7 +294,7 @@ def test_a_pointer_of_another_library_is_refused(load: Any) -> None:
 
 def test_dropping_in_any_order(load: Any) -> None:
     for seed in range(20):
-        chance = random.Random(seed)  # noqa: S311
+        chance = random.Random(seed)
         lib = load()
         things = [
             lib.array("int", 3),
@@ -313,24 +314,27 @@ def test_dropping_in_any_order(load: Any) -> None:
 
 
 def test_memory_that_is_dropped_during_a_call_is_freed_after_it(lib: clib.Library) -> None:
-    pieces = [lib.array("char", 200_000) for _ in range(3)]
-    lib.each(lambda value, data: pieces.clear() or 0, None)
+    pieces: list[Any] = [lib.array("char", 200_000) for _ in range(3)]
+
+    def drop(_value: int, _data: object) -> int:
+        pieces.clear()
+        return 0
+
+    lib.each(drop, None)
     assert lib._core.owned == 0
     start = lib.in_use()
     for _ in range(50):
         pieces += [lib.array("char", 200_000) for _ in range(3)]
-        lib.each(lambda value, data: pieces.clear() or 0, None)
+        lib.each(drop, None)
     assert lib.in_use() == start
 
 
 def test_a_cycle_through_a_callback_is_collected(load: Any) -> None:
     class Holder:
-        pass
+        def __init__(self, lib: clib.Library) -> None:
+            self.lib = lib
+            self.callback = lib.callback("int (*)(int, void *)", lambda *_: len(vars(self)))
 
-    lib, holder = load(), Holder()
-    holder.lib = lib  # type: ignore[attr-defined]
-    holder.callback = lib.callback("int (*)(int, void *)", lambda value, data: len(vars(holder)))  # type: ignore[attr-defined]
-    gone = weakref.ref(holder)
-    del lib, holder
+    gone = weakref.ref(Holder(load()))
     gc.collect()
     assert gone() is None

@@ -41,7 +41,7 @@ def exports_of(binary: bytes, engine: anywasm.Engine) -> dict[str, object]:
     return {export.name: export.type for export in anywasm.Module(binary, engine).exports}
 
 
-# --- the table -----------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------------------------
 
 
 def test_the_table_is_exported_and_may_grow(engine: anywasm.Engine, store: anywasm.Store, wat: Wat) -> None:
@@ -83,7 +83,7 @@ def test_a_table_of_other_references_is_not_exported(engine: anywasm.Engine, wat
     assert exports_of(prepare(wat("(module (table 2 externref))")), engine) == {}
 
 
-# --- the stack pointer ---------------------------------------------------------------------------------------------
+# --- the stack pointer ----------------------------------------------------------------------------------------------
 
 
 def test_a_global_of_that_name_is_the_stack_pointer(engine: anywasm.Engine, wat: Wat) -> None:
@@ -131,7 +131,7 @@ def test_nothing_else_is_taken_for_it(text: str, wat: Wat) -> None:
     assert prepare(binary) is binary
 
 
-# --- from a C compiler ---------------------------------------------------------------------------------------------
+# --- from a C compiler ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_c_has_both_however_it_was_linked(engine: anywasm.Engine, compile_c: Com
     assert lib.call(place, 5) == table[1](5)
 
 
-# --- malformed bytes -----------------------------------------------------------------------------------------------
+# --- malformed bytes ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_a_malformed_name_section_hides_nothing(engine: anywasm.Engine, wat: Wat
     assert exports_of(binary, engine) == {TABLE: TableType("funcref", 1)}
 
 
-# --- custom sections -----------------------------------------------------------------------------------------------
+# --- custom sections ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"y" * 300], ids=len)

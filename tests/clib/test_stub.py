@@ -117,7 +117,7 @@ def test_a_library_of_nothing_has_a_stub() -> None:
     assert stub("").count("\n") == 1
 
 
-# --- checked by mypy and ruff -----------------------------------------------------------------------------------
+# --- checked by mypy and ruff ---------------------------------------------------------------------------------------
 
 
 def run_mypy(folder: Path) -> str:

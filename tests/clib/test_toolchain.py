@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import anywasm
+from anywasm import clib
 from anywasm.clib import _toolchain
+from anywasm.clib._build import make
 from anywasm.clib._debug_info import declarations_from_dwarf
 from anywasm.clib._toolchain import BuildError, Built, build, find_compiler
 
@@ -59,7 +61,7 @@ def write(folder: Path, text: str, name: str = "lib.c") -> str:
     return str(path)
 
 
-# --- what comes out ------------------------------------------------------------------------------------------------
+# --- what comes out -------------------------------------------------------------------------------------------------
 
 
 def test_all_that_is_not_static_is_exported(built: Built) -> None:
@@ -133,6 +135,34 @@ def test_flags_reach_the_compiler_and_the_linker(tmp_path: Path, engine: anywasm
     assert lib["__stack_pointer"].value == 65536
 
 
+def test_a_flag_of_two_words_stays_together(tmp_path: Path, engine: anywasm.Engine) -> None:
+    flags = ["-Xlinker", "-z", "-Xlinker", "stack-size=65536", "-L", str(tmp_path), "-I", str(tmp_path), "-D", "N=5"]
+    (tmp_path / "n.h").write_text("#define M (N + 1)")
+    source = write(tmp_path, '#include "n.h"\nint n(void) { return M; }')
+    lib = anywasm.load(build([source], flags=flags).binary, engine=engine).exports
+    assert (lib.n(), lib["__stack_pointer"].value) == (6, 65536)
+
+
+@pytest.mark.parametrize(
+    "target", [["--target=wasm64-freestanding"], ["-target", "wasm64-freestanding"]], ids=["one word", "two words"]
+)
+def test_another_target_is_compiled_and_linked_for(tmp_path: Path, target: list[str]) -> None:
+    source = write(tmp_path, "#define BYTES sizeof(long)\nlong twice(long n) { return 2 * n; }\n")
+    (tmp_path / "lib.h").write_text("#if __SIZEOF_POINTER__ == 8\nlong twice(long n);\n#endif\n")
+    for header in (None, str(tmp_path / "lib.h")):
+        made = make([source], header=header, flags=[*target, "-nostdlib"])
+        assert made.declarations.pointer_size == 8
+        assert made.declarations.functions["twice"].type.parameters[0].size == 8  # type: ignore[index]
+        assert made.declarations.constants == ({} if header else {"BYTES": 8})
+
+
+@pytest.mark.requires("memory64")
+def test_a_library_for_another_target_is_called(engine: anywasm.Engine) -> None:
+    flags = ["--target=wasm64-freestanding", "-nostdlib"]
+    lib = clib.compile("long twice(long n) { return 2 * n; }", flags=flags, engine=engine)
+    assert lib.twice(2**40) == 2**41
+
+
 def test_symbols_may_be_hidden_by_a_flag(tmp_path: Path) -> None:
     text = 'int a(void) { return 1; } __attribute__((visibility("default"))) int b(void) { return 2; }'
     assert build([write(tmp_path, text)], flags=["-fvisibility=hidden"]).functions == ("b",)
@@ -142,7 +172,7 @@ def test_warnings_are_told(tmp_path: Path) -> None:
     assert "lib.c:1:2: warning: careful" in build([write(tmp_path, "#warning careful\nint n;")]).warnings
 
 
-# --- mistakes ------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------------------------
 
 
 def test_an_error_is_told_with_its_line(tmp_path: Path) -> None:
@@ -167,11 +197,15 @@ def test_what_is_no_c_is_told(tmp_path: Path) -> None:
 
 
 def test_nothing_to_export_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export"):
+    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export: it defines no function"):
         build([write(tmp_path, "static int f(void) { return 1; }")])
+    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export but main\(\)"):
+        build([write(tmp_path, "int main(void) { return 1; }")])
+    with pytest.raises(BuildError, match=r"lib\.c: there is nothing to export: it defines nothing that the header"):
+        build([write(tmp_path, "int f(void) { return 1; }")], public={"g"})
 
 
-# --- which compiler --------------------------------------------------------------------------------------------------
+# --- which compiler -------------------------------------------------------------------------------------------------
 
 
 def test_ziglang_is_taken_where_nothing_is_said() -> None:
@@ -218,7 +252,7 @@ def test_a_compiler_that_is_named_has_to_be_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(tmp_path / "none"))
-    with pytest.raises(BuildError, match="the C compiler is not there: .*none"):
+    with pytest.raises(BuildError, match=f"the C compiler that {variable} names is not there: .*none"):
         find_compiler()
 
 

@@ -38,7 +38,7 @@ class Index:
         return self.value
 
 
-# --- integers -----------------------------------------------------------------------------------------------------------
+# --- integers -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", INTEGERS)
@@ -106,7 +106,7 @@ def test_a_value_that_no_member_has_comes_as_an_integer(lib: clib.Library) -> No
     assert type(lib.same_color(77)) is int
 
 
-# --- floats -----------------------------------------------------------------------------------------------------------
+# --- floats ---------------------------------------------------------------------------------------------------------
 
 
 @given(value=st.floats())
@@ -174,7 +174,7 @@ def test_complex_numbers_that_do_not_fit(lib: clib.Library) -> None:
             lib.same_cdouble(value)
 
 
-# --- booleans -----------------------------------------------------------------------------------------------------------
+# --- booleans -------------------------------------------------------------------------------------------------------
 
 
 def test_truth_as_c_sees_it(lib: clib.Library) -> None:
@@ -191,7 +191,7 @@ def test_what_c_has_no_truth_for_is_refused(lib: clib.Library, value: Any) -> No
         lib.same_bool(value)
 
 
-# --- strings ------------------------------------------------------------------------------------------------------------
+# --- strings --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["", "a", "grüße", "日本語", "x" * 100_000, "\U0001f40d"])
@@ -308,7 +308,7 @@ def test_a_result_within_an_argument_that_was_copied_is_refused(load: Any) -> No
     assert load().find("hello", ord("z")) is None
 
 
-# --- a number of a type -------------------------------------------------------------------------------------------------
+# --- a number of a type ---------------------------------------------------------------------------------------------
 
 
 def test_a_cast_wraps_around_as_in_c(lib: clib.Library) -> None:

@@ -111,6 +111,15 @@ def test_a_layout_that_nothing_declares_is_told() -> None:
         write_declarations(Declarations(types={"union strange": record}))
 
 
+def test_types_that_are_nested_too_deeply_are_told() -> None:
+    record = CType.scalar("integer", "int", 4)
+    for _ in range(250):  # none has a name, so each is written where it stands
+        inner, record = record, CType.record("struct", "struct (anonymous)")
+        record.define([("a", inner, 0)], 4, 4)
+    with pytest.raises(DeclarationError, match="the types are nested too deeply to be written down"):
+        write_declarations(Declarations(types={"outer": record}))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("c_compiler")
 def test_debug_information_and_declarations_lay_out_the_same(compile_c: Callable[..., Path]) -> None:

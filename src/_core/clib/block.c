@@ -40,7 +40,7 @@ CBlockObject *block_new_guest(CLibraryObject *library, uint64_t address, size_t 
         library_free_later(library, NULL, address);
         return NULL;
     }
-    Py_DECREF(key);
+    self->key = key;
     Py_DECREF(value);
     self->address = address;
     self->size = size;
@@ -68,19 +68,20 @@ CBlockObject *block_new_host(CLibraryObject *library, const uint8_t *bytes, size
     return self;
 }
 
-CBlockObject *block_at(CLibraryObject *library, uint64_t address)
+int block_find(CLibraryObject *library, uint64_t address, CBlockObject **out)
 {
+    *out = NULL;
     if (PyDict_GET_SIZE(library->blocks) == 0) {
-        return NULL;
+        return 0;
     }
     PyObject *key = address_key(address);
-    PyObject *value = key != NULL ? PyDict_GetItem(library->blocks, key) : NULL;
-    CBlockObject *block = value != NULL ? PyLong_AsVoidPtr(value) : NULL;
+    PyObject *value = key != NULL ? PyDict_GetItemWithError(library->blocks, key) : NULL;
     Py_XDECREF(key);
-    if (PyErr_Occurred()) {
-        PyErr_Clear();
+    if (value == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
     }
-    return (CBlockObject *)Py_XNewRef((PyObject *)block);
+    *out = (CBlockObject *)Py_NewRef((PyObject *)PyLong_AsVoidPtr(value));
+    return 0;
 }
 
 // No longer Python's.
@@ -89,11 +90,9 @@ static void block_disown(CBlockObject *self)
     CLibraryObject *library = self->library;
     self->owned = false;
     self->freed = true;
-    PyObject *key = self->generation == library->generation ? address_key(self->address) : NULL;
-    if (key == NULL || PyDict_DelItem(library->blocks, key) < 0) {
+    if (self->generation == library->generation && PyDict_DelItem(library->blocks, self->key) < 0) {
         PyErr_Clear();
     }
-    Py_XDECREF(key);
     Py_CLEAR(self->kept);
 }
 
@@ -291,6 +290,7 @@ static void CBlock_dealloc(PyObject *object)
         aw_put_exception(pending);
     }
     Py_XDECREF(self->kept);
+    Py_XDECREF(self->key);
     Py_XDECREF(self->release);
     Py_XDECREF(self->library);
     PyMem_Free(self->bytes);

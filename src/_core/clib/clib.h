@@ -116,6 +116,7 @@ typedef struct CBlockObject {
     uint32_t generation;  // of the library when it was made
     Py_ssize_t views;     // buffers that are out
     FuncObject *release;  // owned: what frees it, or NULL: free
+    PyObject *key;        // owned int, of the guest's: what the library finds it by
     PyObject *kept;       // owned dict or NULL: offset -> an object that the pointer there needs
     uint8_t *bytes;       // owned: Python's own, or NULL
 } CBlockObject;
@@ -124,8 +125,8 @@ typedef struct CBlockObject {
 CBlockObject *block_new_guest(CLibraryObject *library, uint64_t address, size_t size, bool bounded,
                               FuncObject *release);
 CBlockObject *block_new_host(CLibraryObject *library, const uint8_t *bytes, size_t size);
-// The block of Python's that begins at the address, new reference; NULL without an exception if there is none.
-CBlockObject *block_at(CLibraryObject *library, uint64_t address);
+// The block of Python's that begins at the address goes to *out*, a new reference, or NULL: 0, or -1 with MemoryError.
+int block_find(CLibraryObject *library, uint64_t address, CBlockObject **out);
 int block_free(CBlockObject *self);  // 0, or -1 with ValueError, BufferError
 // A value was written at the offset: what was kept for the pointers there goes, and *kept* comes, a list of (offset, object) or NULL.
 int block_keep(CBlockObject *self, uint64_t offset, size_t size, PyObject *kept);

@@ -445,19 +445,22 @@ static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint
                        "%U(): the result is not %U: let it come as bytes (bytes={%R}) or as a pointer (pointers={%R})",
                        self->name, library->encoding, self->name, self->name);
         }
-        CBlockObject *block = self->releases ? block_at(library, address) : NULL;
-        bool ours = self->releases && block == NULL && !is_temporary(frame, address);  // else it was an argument
+        if (!self->releases || is_temporary(frame, address)) {  // an argument came back
+            return value;
+        }
+        PyObject *pending = aw_take_exception();
+        CBlockObject *block;
+        int status = block_find(library, address, &block);
+        if (status == 0 && block == NULL && library_check(library) == 0) {
+            status = library_free(library, self->release, address);
+        }
         Py_XDECREF(block);
-        if (ours && library_check(library) == 0) {
-            PyObject *pending = aw_take_exception();
-            int status = library_free(library, self->release, address);
-            if (pending != NULL) {
-                PyErr_Clear();
-                aw_put_exception(pending);
-            }
-            else if (status < 0) {
-                Py_CLEAR(value);
-            }
+        if (status < 0 || pending != NULL) {
+            Py_CLEAR(value);
+        }
+        if (pending != NULL) {
+            PyErr_Clear();
+            aw_put_exception(pending);
         }
         return value;
     }
@@ -469,7 +472,10 @@ static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint
             self->name);
         return NULL;
     }
-    CBlockObject *block = block_at(library, address);
+    CBlockObject *block;
+    if (block_find(library, address, &block) < 0) {
+        return NULL;
+    }
     if (block == NULL && self->releases) {
         block = block_new_guest(library, address, 0, false, self->release);
         if (block == NULL) {

@@ -242,7 +242,7 @@ int library_check_allocator(PyObject *object, uint32_t results, size_t pointer_s
 
 PyDoc_STRVAR(
     CLibrary_bind_doc,
-    "bind($self, memory, malloc, free, table, stack)\n--\n\n"
+    "bind($self, memory, malloc, free, table, stack, /)\n--\n\n"
     "The objects of a fresh instance; what was made with an earlier one is stale from now on.\n\n"
     "memory: Memory; malloc, free: Func or None; table: Table or None; stack: Global or None, the shadow stack\n"
     "pointer, which is set back when a callback's exception ends a call.");
@@ -509,7 +509,10 @@ static PyObject *CLibrary_adopt(PyObject *object, PyObject *args)
                         pointer->spot.block->freed ? "the memory was freed" : "Python owns the memory already");
         return NULL;
     }
-    CBlockObject *known = block_at(self, pointer->spot.address);
+    CBlockObject *known;
+    if (block_find(self, pointer->spot.address, &known) < 0) {
+        return NULL;
+    }
     if (known != NULL) {
         Py_DECREF(known);
         PyErr_SetString(PyExc_ValueError, "Python owns the memory already");

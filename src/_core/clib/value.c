@@ -652,7 +652,10 @@ PyObject *value_from_bytes(CLibraryObject *library, CTypeObject *type, const uin
         if (ctype_is_string(type) && type->readonly) {
             return string_read(library, address, false);
         }
-        CBlockObject *block = block_at(library, address);
+        CBlockObject *block;
+        if (block_find(library, address, &block) < 0) {
+            return NULL;
+        }
         PyObject *pointer = pointer_new(library, type, address, block);
         Py_XDECREF(block);
         return pointer;

@@ -26,6 +26,13 @@ uint64_t monotonic_now(void)
     return nanoseconds(&now);
 }
 
+uint64_t wasi_realtime(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return nanoseconds(&now);
+}
+
 static int clock_store(wasi_call *call, int result, const struct timespec *time, uint32_t pointer)
 {
     if (result != 0) {

@@ -103,13 +103,9 @@ int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream)
     return add_given(wasi, stream_file_new(stream));
 }
 
-int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable)
+// Takes the directory over.
+static int add_mount(aw_wasi *wasi, wasi_file *file, const char *name, size_t name_length)
 {
-    wasi_file *file = host_directory_new(host_descriptor, writable, true);
-    if (file == NULL) {
-        close(host_descriptor);
-        return -1;
-    }
     char *copy = malloc(name_length + 1);
     if (copy == NULL) {
         file_release(file);
@@ -127,6 +123,22 @@ int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, 
     wasi->descriptors[number].mount = copy;
     wasi->descriptors[number].mount_length = (uint32_t)name_length;
     return 0;
+}
+
+int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable)
+{
+    wasi_file *file = host_directory_new(host_descriptor, writable, true);
+    if (file == NULL) {
+        close(host_descriptor);
+        return -1;
+    }
+    return add_mount(wasi, file, name, name_length);
+}
+
+int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, size_t name_length, bool writable)
+{
+    wasi_file *file = memory_mount_new(memory, writable);
+    return file != NULL ? add_mount(wasi, file, name, name_length) : -1;
 }
 
 // --- by number: the descriptor itself ----------------------------------------------------------------------------

@@ -28,31 +28,41 @@ static host_file *host_cast(wasi_file *self)
 
 // --- numbers -----------------------------------------------------------------------------------------------------
 
+static const struct {
+    int host, wasi;
+} errors[] = {
+    {E2BIG, WASI_E2BIG},     {EACCES, WASI_EACCES},       {EAGAIN, WASI_EAGAIN},   {EBADF, WASI_EBADF},
+    {EBUSY, WASI_EBUSY},     {EDQUOT, WASI_EDQUOT},       {EEXIST, WASI_EEXIST},   {EFAULT, WASI_EFAULT},
+    {EFBIG, WASI_EFBIG},     {EILSEQ, WASI_EILSEQ},       {EINTR, WASI_EINTR},     {EINVAL, WASI_EINVAL},
+    {EISDIR, WASI_EISDIR},   {ELOOP, WASI_ELOOP},         {EMFILE, WASI_EMFILE},   {EMLINK, WASI_EMLINK},
+    {ENFILE, WASI_ENFILE},   {ENODEV, WASI_ENODEV},       {ENOENT, WASI_ENOENT},   {ENOMEM, WASI_ENOMEM},
+    {ENOSPC, WASI_ENOSPC},   {ENOSYS, WASI_ENOSYS},       {ENOTDIR, WASI_ENOTDIR}, {ENOTEMPTY, WASI_ENOTEMPTY},
+    {ENOTSUP, WASI_ENOTSUP}, {ENOTTY, WASI_ENOTTY},       {ENXIO, WASI_ENXIO},     {EOVERFLOW, WASI_EOVERFLOW},
+    {EPERM, WASI_EPERM},     {EPIPE, WASI_EPIPE},         {ERANGE, WASI_ERANGE},   {EROFS, WASI_EROFS},
+    {ESPIPE, WASI_ESPIPE},   {ETIMEDOUT, WASI_ETIMEDOUT}, {EXDEV, WASI_EXDEV},     {ENAMETOOLONG, WASI_ENAMETOOLONG},
+    {ETXTBSY, WASI_ETXTBSY},
+};
+
+enum { ERRORS = sizeof(errors) / sizeof(errors[0]) };
+
 int wasi_error(int host_errno)
 {
-    static const struct {
-        int host, wasi;
-    } table[] = {
-        {E2BIG, WASI_E2BIG},         {EACCES, WASI_EACCES},   {EAGAIN, WASI_EAGAIN},
-        {EBADF, WASI_EBADF},         {EBUSY, WASI_EBUSY},     {EDQUOT, WASI_EDQUOT},
-        {EEXIST, WASI_EEXIST},       {EFAULT, WASI_EFAULT},   {EFBIG, WASI_EFBIG},
-        {EILSEQ, WASI_EILSEQ},       {EINTR, WASI_EINTR},     {EINVAL, WASI_EINVAL},
-        {EISDIR, WASI_EISDIR},       {ELOOP, WASI_ELOOP},     {EMFILE, WASI_EMFILE},
-        {EMLINK, WASI_EMLINK},       {ENFILE, WASI_ENFILE},   {ENODEV, WASI_ENODEV},
-        {ENOENT, WASI_ENOENT},       {ENOMEM, WASI_ENOMEM},   {ENOSPC, WASI_ENOSPC},
-        {ENOSYS, WASI_ENOSYS},       {ENOTDIR, WASI_ENOTDIR}, {ENOTEMPTY, WASI_ENOTEMPTY},
-        {ENOTSUP, WASI_ENOTSUP},     {ENOTTY, WASI_ENOTTY},   {ENXIO, WASI_ENXIO},
-        {EOVERFLOW, WASI_EOVERFLOW}, {EPERM, WASI_EPERM},     {EPIPE, WASI_EPIPE},
-        {ERANGE, WASI_ERANGE},       {EROFS, WASI_EROFS},     {ESPIPE, WASI_ESPIPE},
-        {ETIMEDOUT, WASI_ETIMEDOUT}, {EXDEV, WASI_EXDEV},     {ENAMETOOLONG, WASI_ENAMETOOLONG},
-        {ETXTBSY, WASI_ETXTBSY},
-    };
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (table[i].host == host_errno) {
-            return table[i].wasi;
+    for (size_t i = 0; i < ERRORS; i++) {
+        if (errors[i].host == host_errno) {
+            return errors[i].wasi;
         }
     }
     return WASI_EIO;
+}
+
+int aw_wasi_host_errno(int wasi_errno)
+{
+    for (size_t i = 0; i < ERRORS; i++) {
+        if (errors[i].wasi == wasi_errno) {
+            return errors[i].host;
+        }
+    }
+    return wasi_errno == WASI_ENOTCAPABLE ? EXDEV : EIO;
 }
 
 uint8_t filetype_of(mode_t mode)

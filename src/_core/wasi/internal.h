@@ -207,6 +207,7 @@ void file_release(wasi_file *self);
 // its flags may be changed.
 wasi_file *host_file_new(int descriptor, bool ours, bool writable, uint16_t fdflags);
 wasi_file *host_directory_new(int descriptor, bool writable, bool is_mount);
+wasi_file *memory_mount_new(aw_wasi_memory *tree, bool writable);
 wasi_file *null_file_new(void);
 wasi_file *stream_file_new(const aw_wasi_stream *stream);
 
@@ -266,6 +267,7 @@ int times_load(uint64_t accessed, uint64_t modified, uint32_t flags, struct time
 struct pollfd;
 
 uint64_t monotonic_now(void);  // nanoseconds
+uint64_t wasi_realtime(void);  // nanoseconds since 1970
 // As ppoll until *deadline* on the monotonic clock, but ends when the embedder says so: WASI_OK (look at `revents`), an errno, or
 // WASI_RAISED. A deadline in the past only looks.
 int wasi_wait(aw_wasi *wasi, struct pollfd *polls, size_t count, uint64_t deadline);

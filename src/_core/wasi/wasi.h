@@ -21,6 +21,23 @@ typedef struct aw_wasi_stream {
     void *data;  // borrowed
 } aw_wasi_stream;
 
+// A tree of files in memory, which any number of programs may have mounted, in any threads: counted.
+typedef struct aw_wasi_memory aw_wasi_memory;
+
+aw_wasi_memory *aw_wasi_memory_new(uint64_t limit);  // bytes; NULL when out of memory
+aw_wasi_memory *aw_wasi_memory_retain(aw_wasi_memory *tree);
+void aw_wasi_memory_release(aw_wasi_memory *tree);
+// What the embedder does there: 0 or a WASI errno. Paths have no slash at their start.
+int aw_wasi_memory_read(aw_wasi_memory *tree, const char *path, uint8_t **bytes, size_t *size);  // malloc'ed
+int aw_wasi_memory_write(aw_wasi_memory *tree, const char *path, const uint8_t *bytes, size_t size);
+int aw_wasi_memory_remove(aw_wasi_memory *tree, const char *path);  // a file or a link
+// *each* is called with the lock held, for each name in a directory, until it returns an error. Types are WASI's.
+int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path,
+                        int (*each)(void *data, const char *name, uint8_t filetype), void *data);
+void aw_wasi_memory_sizes(aw_wasi_memory *tree, uint64_t *used, uint64_t *limit);
+
+int aw_wasi_host_errno(int wasi_errno);  // WASI's number as the host's
+
 // What a callback returns when the embedder has an error of its own: the call from outside fails with AW_ERROR_HOST.
 #define WASI_RAISED (-1)
 #define WASI_WOULD_BLOCK 6  // WASI's errno for "nothing now": EAGAIN
@@ -47,6 +64,7 @@ int aw_wasi_add_null(aw_wasi *wasi);
 int aw_wasi_add_file(aw_wasi *wasi, int host_descriptor);
 int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream);
 int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable);
+int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, size_t name_length, bool writable);
 
 // For tests: resolve paths without openat2, as on older kernels.
 void aw_wasi_avoid_openat2(aw_wasi *wasi);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """C libraries in a sandbox, with C declarations: cffi for WebAssembly."""
 
-from .._core import Array, CFunction, CType, LibraryError, Pointer, Struct, Value
-from ._compile import compile
+from anywasm._core import Array, CFunction, CType, LibraryError, Pointer, Struct, Value
+
+from ._compile import compile  # noqa: A004 - what users write is clib.compile
 from ._declarations import DeclarationError, Declarations, Declared
 from ._library import Library, load
 from ._module import module

@@ -64,13 +64,14 @@ def make(
     """
     from ._debug_info import declarations_from_dwarf
     from ._parse import parse_header
-    from ._toolchain import build
+    from ._toolchain import build, pointer_size_of
     from ._write import write_declarations
 
     defines = defines_of(flags)
     declared = None
     if header is not None:
-        declared = parse_header(header, include_dirs=include_dirs, defines=defines)
+        size = pointer_size_of(flags)
+        declared = parse_header(header, pointer_size=size, include_dirs=include_dirs, defines=defines)
     public = None if declared is None else {*declared.functions, *declared.variables}
     built = build(sources, flags=flags, include_dirs=include_dirs, public=public)
     if declared is None:
@@ -98,15 +99,16 @@ def add_macros(
     declarations: Declarations, source: str, include_dirs: Sequence[str], defines: Mapping[str, object]
 ) -> None:
     """Add the macros of a C file and its own headers that are constants: debug information has none."""
-    from ._parse import _Reader
+    from ._parse import Reader
     from ._preprocess import preprocess
 
     with open(source, encoding="utf-8-sig", errors="replace") as file:
         text = file.read()
     folders = [os.path.dirname(source), *include_dirs]
     with contextlib.suppress(DeclarationError):  # the compiler has understood it: this is not worth an error
-        macros = preprocess(text, source, include_dirs=folders, defines=defines).macros
-        _Reader(declarations).read_macros(macros)
+        size = declarations.pointer_size
+        macros = preprocess(text, source, pointer_size=size, include_dirs=folders, defines=defines).macros
+        Reader(declarations).read_macros(macros)
 
 
 def keep_only(declarations: Declarations, exported: set[str]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 
-from anywasm import _cache
 from anywasm._core import __version__
 
 from ._library import load
@@ -15,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from anywasm import _cache
 
     from ._declarations import Declarations
     from ._library import Library
@@ -43,8 +44,8 @@ def compile(
     options: of :func:`load`: ``frees``, ``engine``, ``timeout`` and so on.
 
     What was compiled once is taken from the cache, until the source, a header of its own, the flags or the compiler
-    change. Raises BuildError with the compiler's message, or if there is no compiler; DeclarationError for what cannot
-    be expressed; and what load() raises.
+    change. Raises BuildError with the compiler's message, or if there is no compiler; OSError if a file is not there;
+    DeclarationError for what cannot be expressed; and what load() raises.
     """
     for name, value in (("flags", flags), ("include_dirs", include_dirs)):
         if isinstance(value, (str, bytes)) or not all(isinstance(each, (str, os.PathLike)) for each in value):
@@ -72,6 +73,11 @@ def compiled(source: object, flags: list[str], include_dirs: list[str], *, descr
         paths = [os.fspath(path) for path in ([source] if isinstance(source, os.PathLike) else source)]  # type: ignore[attr-defined]
     except TypeError:
         raise TypeError(f"compile(): expected C as str, or the paths of files, got {type(source).__name__}") from None
+    if not paths:
+        raise ValueError("compile(): expected the path of a file at least, got none")
+    for path in paths:
+        with open(path, "rb"):  # told as Python tells it, before the compiler tells it in its way
+            pass
     return through_cache(paths, paths, flags, include_dirs, describe)
 
 
@@ -80,6 +86,8 @@ def through_cache(
 ) -> bytes:
     import json
     from hashlib import sha256
+
+    from anywasm import _cache
 
     compiler = find_compiler()
     entry = None

@@ -14,8 +14,8 @@ from anywasm._core import CType, Module
 
 from ._basic import basic_types
 from ._declarations import DeclarationError, Declarations, Declared
-from ._layout import LayoutError, _bits
-from ._parse import _enumeration
+from ._layout import LayoutError, bit_unit
+from ._parse import enumeration_of
 from ._prepare import custom_sections
 
 TYPE_CHECKING = False
@@ -70,6 +70,8 @@ def declarations_from_dwarf(
         return Reader(dwarf, only_exports).read()
     except (DeclarationError, MemoryError):
         raise
+    except RecursionError:
+        raise DeclarationError("the debug information tells of types that are nested too deeply to be read") from None
     except Exception as error:  # pyelftools raises whatever it meets in damaged sections
         raise DeclarationError(f"the debug information is damaged: {error}") from error
 
@@ -207,7 +209,7 @@ class Reader:
     def scalar(self, die: Any) -> CType:
         name, size = text(die, "DW_AT_name") or "", number(die, "DW_AT_byte_size")
         encoding = number(die, "DW_AT_encoding")
-        if encoding in INTEGERS and size in (1, 2, 4, 8):
+        if encoding in INTEGERS and size in (1, 2, 4, 8) and "_BitInt" not in name:
             signed = encoding in (SIGNED, SIGNED_CHAR)
             return CType.scalar("char" if name == "char" else "integer", name, size, signed=signed)
         if encoding in KINDS:
@@ -254,7 +256,7 @@ class Reader:
             return integer
         key = ("enum", name, *members.items())
         if key not in self.shared:
-            enumeration = _enumeration(tag or name, members)
+            enumeration = enumeration_of(tag or name, members)
             self.shared[key] = CType.enumeration(name, integer, enumeration)
             self.declarations.constants.update(members)
             self.declarations.constants.update(enumeration.__members__ if enumeration else {})
@@ -321,7 +323,7 @@ class Reader:
         if "DW_AT_bit_offset" in member.attributes:
             raise InexpressibleError("bit-fields are read from DWARF 4 or 5: compile with -gdwarf-4")
         try:
-            return name, *_bits(type, bit_offset(member), number(member, "DW_AT_bit_size"))
+            return name, *bit_unit(type, bit_offset(member), number(member, "DW_AT_bit_size"))
         except LayoutError as error:
             raise InexpressibleError(f"the bit-field {name}: {error}") from None
 

@@ -69,7 +69,7 @@ def lay_out(
             if member.name is None:
                 of = 0  # padding aligns nothing
             else:
-                fields.append((member.name, *_bits(member.type, start, member.width)))
+                fields.append((member.name, *bit_unit(member.type, start, member.width)))
             stop = start + member.width
         end = max(end, stop)
         whole = max(whole, of)
@@ -89,7 +89,7 @@ def _member_align(member: Member, packed: bool, pack: int) -> int:
     return min(natural, pack) if pack else natural
 
 
-def _bits(type: CType, start: int, width: int) -> tuple[CType, int, int, int]:
+def bit_unit(type: CType, start: int, width: int) -> tuple[CType, int, int, int]:
     """A bit-field's type, the byte that its unit begins at, the first bit in it, and its width.
 
     A packed one may reach over its type's unit. Then the unit begins at another byte, or is larger.

@@ -7,20 +7,35 @@ import builtins
 import operator
 import os
 
-from .._core import CFunction, CType, LinkError, MemoryType, Module
-from .._core import CLibrary as _Core
-from .._load import engine_for
-from .._load import load as load_instance
+from anywasm._core import CFunction, CType, LinkError, MemoryType, Module
+from anywasm._core import CLibrary as _Core
+from anywasm._load import engine_for
+from anywasm._load import load as load_instance
+
 from ._declarations import DeclarationError, Declarations, Declared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
-    from typing import Any, TypeAlias
+    from typing import Any, Literal, TypeAlias
 
-    from .._core import Array, Engine, Func, Instance, Memory, Pointer, Store, Struct, Value, _Imports, _ModuleSource
-    from ..wasi import Wasi
+    from typing_extensions import Self
+
+    from anywasm._core import (
+        Array,
+        Engine,
+        Func,
+        Instance,
+        Memory,
+        Pointer,
+        Store,
+        Struct,
+        Value,
+        _Imports,
+        _ModuleSource,
+    )
+    from anywasm.wasi import Wasi
 
     TypeText: TypeAlias = str | CType
 
@@ -130,8 +145,8 @@ def _pointer_size(module: Module) -> int:
 class Library:
     """A C library in a sandbox: its functions, variables, constants and enums are attributes.
 
-    Made by :func:`load`. Whatever its C code does, it reaches its own memory alone. Names that a method of this class has
-    too are had by ``lib["name"]``. A library is used by one thread at a time. `with` closes it at its end.
+    Made by :func:`load`. Whatever its C code does, it reaches its own memory alone. Names that a method of this class
+    has too are had by ``lib["name"]``. A library is used by one thread at a time. `with` closes it at its end.
 
     After a trap, a limit or an exit in the middle of a call, the library's memory is in a state that nobody knows: each
     further call raises LibraryError until :meth:`reset`.
@@ -149,6 +164,14 @@ class Library:
         "_options",
         "_settings",
     )
+    _addresses: dict[str, int]
+    _core: _Core
+    _declarations: Declarations
+    _functions: dict[str, CFunction]
+    _instance: Instance
+    _module: Module
+    _options: _Options
+    _settings: dict[str, Any]
 
     def __init__(
         self,
@@ -200,7 +223,7 @@ class Library:
 
         Its functions work again, also those that were taken before. Memory that Python had in it is gone: pointers,
         arrays and callbacks raise ValueError from now on; views of memory go on to show what they showed.
-        Raises RuntimeError while one of its functions runs.
+        Raises RuntimeError while one of its functions runs. Should it fail for want of memory, it can be called again.
         """
         self._start()
         for name, function in self._functions.items():
@@ -213,7 +236,7 @@ class Library:
         """
         self.store.close()
 
-    def __enter__(self) -> Library:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -229,7 +252,7 @@ class Library:
     @property
     def memory(self) -> Memory:
         """All of its memory."""
-        memory: Memory = self._instance.exports["memory"]  # type: ignore[assignment]
+        memory: Memory = self._instance.exports["memory"]
         return memory
 
     @property
@@ -247,10 +270,10 @@ class Library:
         """What it was declared to have."""
         return self._declarations
 
-    # --- attributes ----------------------------------------------------------------------------------------------------
+    # --- attributes --------------------------------------------------------------------------------------------------
 
     def _function(self, name: str, declared: Declared) -> CFunction:
-        func: Func = self._instance.exports[name]  # type: ignore[assignment]
+        func: Func = self._instance.exports[name]
         try:
             return self._core.function(name, declared.type, func, self._options.comes_as(name), self._release(name))
         except LinkError as error:
@@ -264,7 +287,7 @@ class Library:
         exports = self._instance.exports
         if by not in exports:
             raise LinkError(f"frees: {name}() is to be freed by {by}(), which the module does not export")
-        func: Func = exports[by]  # type: ignore[assignment]
+        func: Func = exports[by]
         return func
 
     def _address(self, name: str) -> int:
@@ -285,6 +308,8 @@ class Library:
             return self._core.read(declared.type, self._address(name), declared.readonly)
         if name in declarations.functions:
             raise AttributeError(_not_exported("function", name, declarations.functions[name]))
+        if name in declarations.macros:
+            raise AttributeError(f"{name!r} is a macro that is no constant ({declarations.macros[name]})")
         exported = "" if name not in self._instance.exports else ": the module exports it, but nothing declares it"
         raise AttributeError(f"the library has no {name!r}{exported}", name=name, obj=self)
 
@@ -315,7 +340,7 @@ class Library:
         state = " (to be reset)" if self._core.trouble is not None else ""
         return f"<anywasm.clib.Library{f' {module}' if module else ''}: {len(self._functions)} functions{state}>"
 
-    # --- types ---------------------------------------------------------------------------------------------------------
+    # --- types -------------------------------------------------------------------------------------------------------
 
     def typeof(self, text: TypeText) -> CType:
         """Return the type that C spells so: ``"point *"``, ``"int (*)(int, void *)"``, ``"double[4]"``.
@@ -340,7 +365,7 @@ class Library:
             raise TypeError(f"{what}: the type has no size here")
         return size
 
-    # --- memory ----------------------------------------------------------------------------------------------------------
+    # --- memory ------------------------------------------------------------------------------------------------------
 
     def new(self, type: TypeText, value: object = None) -> Pointer:
         """Return a pointer of that type to new memory with *value*, or zero: ``lib.new("point *", {"x": 1.0})``.
@@ -360,7 +385,8 @@ class Library:
             return self._core.new_array(CType.array(item_type, len(items)), items)
         if not hasattr(items, "__index__"):
             raise TypeError(
-                f"array(): expected how many items, or a sequence or buffer of them, got {builtins.type(items).__name__}"
+                "array(): expected how many items, or a sequence or buffer of them, "
+                f"got {builtins.type(items).__name__}"
             )
         count = operator.index(items)
         if count < 0:
@@ -368,7 +394,10 @@ class Library:
         return self._core.new_array(CType.array(item_type, count), None)
 
     def string(self, text: str | bytes) -> Pointer:
-        """Return a ``char *`` to new memory with a copy of *text* and a NUL behind it. Freed as what :meth:`new` gives."""
+        """Return a ``char *`` to new memory with a copy of *text* and a NUL behind it.
+
+        Freed as what :meth:`new` gives.
+        """
         if isinstance(text, str):
             if "\0" in text:
                 raise ValueError(
@@ -379,11 +408,12 @@ class Library:
             raise TypeError(f"string(): expected str or bytes, got {builtins.type(text).__name__}")
         characters = self.array("char", len(text) + 1)
         memoryview(characters).cast("B")[: len(text)] = text
-        return self._core.cast(self.typeof("char *"), characters)
+        return self._core.cast(self.typeof("char *"), characters)  # type: ignore[return-value]
 
     def cast(self, type: TypeText, value: object) -> Pointer | CFunction | Value | None:
-        """Return *value* as C's cast makes it: a pointer, an array or an address as another pointer; a number as a Value.
+        """Return *value* as C's cast makes it.
 
+        That is a pointer for a pointer, an array or an address, and a Value for a number.
         A pointer keeps what it keeps and its bounds. Integers wrap around as in C.
         """
         return self._core.cast(self.typeof(type), value)
@@ -426,7 +456,7 @@ class Library:
         """
         release: Func | None = None
         if by is not None and by != "free":
-            release = self._instance.exports[by]  # type: ignore[assignment]
+            release = self._instance.exports[by]
         return self._core.adopt(pointer, release)
 
     def callback(self, type: TypeText, callable: Callable[..., object]) -> CFunction:
@@ -462,7 +492,7 @@ class _Options:
         self.frees = dict(frees) if isinstance(frees, Mapping) else dict.fromkeys(frees, "free")
         self._bytes, self._pointers = frozenset(as_bytes), frozenset(as_pointers)
 
-    def comes_as(self, name: str) -> str:
+    def comes_as(self, name: str) -> Literal["value", "bytes", "pointer"]:
         return "pointer" if name in self._pointers else "bytes" if name in self._bytes else "value"
 
 

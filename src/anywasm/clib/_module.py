@@ -33,7 +33,9 @@ def module(name: str, **options: Any) -> Library:
 
     Raises FileNotFoundError if there is no such file, and what load() raises.
     """
-    made = sys.modules[name]
+    made = sys.modules.get(name)
+    if made is None:
+        raise ImportError(f"{name!r} is no module: a module becomes a library by clib.module(__name__)", name=name)
     library = load(read(made), **options)
     made.__class__ = LibraryModule
     names = {"library": library, **offered(library)}

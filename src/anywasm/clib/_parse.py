@@ -16,7 +16,7 @@ from ._dialect import simplify
 from ._expressions import Evaluator, NotConstantError, Value, convert, integer, literal
 from ._layout import LayoutError, Member, lay_out, type_align
 from ._preprocess import Preprocessed, Token, preprocess, split
-from ._syntax import Tree, parse_expression, parse_tokens, unknown_type
+from ._syntax import Tree, parse_expression, parse_tokens, too_deep, unknown_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,17 +60,32 @@ def typeof(declarations: Declarations, text: str) -> CType:
     """
     found = declarations.spelled.get(text)
     if found is None:
-        found = _simple(declarations, text) or _Reader(declarations).type_name(text)
+        try:
+            found = _simple(declarations, text) or Reader(declarations).type_name(text)
+        except ValueError as error:  # CType has no such type
+            raise DeclarationError(f"'{_shown(text)}': {error}") from None
         declarations.spelled[text] = found
     return found
 
 
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def _read(source: Preprocessed, pointer_size: int) -> Declarations:
     declarations = Declarations(pointer_size)
-    reader = _Reader(declarations, source.missing)
+    reader = Reader(declarations, source.missing)
     tree = parse_tokens(simplify(source.tokens), reader.known_types(), source.missing)
-    reader.read(tree)
+    try:
+        reader.read(tree)
+    except RecursionError:
+        raise too_deep(reader.where) from None
+    except ValueError as error:  # CType has no such type
+        raise DeclarationError(f"{reader.where}: {error}") from None
     reader.read_macros(source.macros)
+    declarations.macros = {
+        name: text for name, text in source.definitions.items() if name not in declarations.constants
+    }
     return declarations
 
 
@@ -80,11 +95,13 @@ _SIMPLE = re.compile(
     r"\s*(const\s+)?((?:(?:struct|union|enum)\s+)?\w+(?:\s+(?!const\b)\w+)*)((?:\s*\*)*)\s*((?:\[\s*\d+\s*\]\s*)*)"
 )
 
+_LONGEST = 200  # characters
+
 
 def _simple(declarations: Declarations, text: str) -> CType | None:
     """A name, stars, lengths: what most texts are, so that asking for one loads no parser. None for anything else."""
     match = _SIMPLE.fullmatch(text)
-    if match is None:
+    if match is None or len(text) > _LONGEST:
         return None
     const, words, stars, lengths = match.groups()
     name = " ".join(words.split())
@@ -113,7 +130,7 @@ class _Qualified(NamedTuple):
     const: bool = False
 
 
-class _Reader:
+class Reader:
     """Turns pycparser's tree into the types and names of Declarations."""
 
     def __init__(self, declarations: Declarations, missing: Sequence[str] = ()) -> None:
@@ -156,8 +173,9 @@ class _Reader:
             if words and words[0].text.isidentifier() and words[0].text not in self.known_types() | _C_WORDS:
                 self.unknown(words[0])
             self.fail(None, "C has no type that is spelled so")
-        except DeclarationError as error:
-            raise DeclarationError(f"'{text}'{str(error).removeprefix(self.where)}") from None
+        except (DeclarationError, RecursionError) as error:
+            story = str(too_deep(self.where) if isinstance(error, RecursionError) else error)
+            raise DeclarationError(f"'{_shown(text)}'{story.removeprefix(self.where)}") from None
 
     def token(self, text: str) -> Token:
         return Token(text, self.where)
@@ -546,7 +564,7 @@ class _Reader:
             if f"{other} {node.name}" in types:
                 self.fail(node, f"'{node.name}' is already a {other}")
         members = self.enumerators(node)
-        enumeration = _enumeration(node.name or name, members)
+        enumeration = enumeration_of(node.name or name, members)
         if (was := types.get(tag or name or "")) is not None and was.kind == "enum":
             if _members(was.members) != _members(enumeration):
                 self.fail(node, f"'{tag or name}' is already defined, with other members")
@@ -602,12 +620,15 @@ class _Reader:
             return value
         if not tokens or _NO_EXPRESSION.intersection(token.text for token in tokens):
             raise NotConstantError("it is no expression")
-        tree = parse_expression(simplify(tokens), self.known_types())
-        if tree is None:
-            raise NotConstantError("it is no expression")
-        outer, self.tree = self.tree, tree
+        outer = self.tree
         try:
+            tree = parse_expression(simplify(tokens), self.known_types())
+            if tree is None:
+                raise NotConstantError("it is no expression")
+            self.tree = tree
             return self.evaluate(tree.nodes[0])
+        except RecursionError:
+            raise NotConstantError("it is nested too deeply") from None
         finally:
             self.tree = outer
 
@@ -646,7 +667,7 @@ def _enum_integer(members: Mapping[str, int]) -> str:
     return "int" if least >= -(2**31) and most < 2**31 else "long long"
 
 
-def _enumeration(name: str | None, members: Mapping[str, int]) -> type[enum.IntEnum] | None:
+def enumeration_of(name: str | None, members: Mapping[str, int]) -> type[enum.IntEnum] | None:
     """None for an enum without a name, and for one whose members' names are all reserved by Python."""
     taken = {member: value for member, value in members.items() if not (member.startswith("_") or member == "mro")}
     if name is None or not taken:

@@ -28,11 +28,13 @@ class Preprocessed:
     """What is left of a text.
 
     macros: those that the text defined, without parameters: their tokens, with the macros in them expanded.
+    definitions: all that the text defined, as it did: "stats.h:12: #define TWICE(n) (2 * (n))".
     missing: the system's headers that were not found.
     """
 
     tokens: list[Token]
     macros: dict[str, list[Token]]
+    definitions: dict[str, str]
     missing: list[str]
 
 
@@ -40,12 +42,14 @@ class Preprocessed:
 _TOKEN = re.compile(
     r"""(?:u8|[LuU])?"(?:[^"\\]|\\.)*"
       | (?:u8|[LuU])?'(?:[^'\\]|\\.)*'
-      | [^\W\d]\w*
+      | (?:[^\W\d]|\$)[\w$]*
       | \.?\d(?:[eEpP][+-]|[\w.])*
       | \.\.\.|<<=|>>=|->|\+\+|--|<<|>>|&&|\|\||::|[<>=!*/%+&|^-]=
       | \S""",
     re.VERBOSE | re.DOTALL,
 )
+
+MOST_INCLUDES = 15  # headers within headers; C promises no more
 
 # Directives that pcpp does not know and that mean nothing here.
 _IGNORED = {"ident", "sccs", "line", "warning", "include_next", "assert", "unassert"}
@@ -125,8 +129,10 @@ def preprocess(
     try:
         preprocessor.parse(text, file)
         tokens = _tokens(preprocessor)
-    except RecursionError as error:
-        raise DeclarationError(f"{preprocessor.place()}: the headers include each other without end") from error
+    except RecursionError:
+        included = preprocessor.include_depth > MOST_INCLUDES
+        story = "the headers include each other without end" if included else "macros are nested too deeply here"
+        raise DeclarationError(f"{preprocessor.place()}: {story}") from None
     except (
         AssertionError,
         AttributeError,
@@ -137,12 +143,14 @@ def preprocess(
     ) as error:  # pcpp meets something unforeseen
         name = preprocessor.lastdirective.value
         raise DeclarationError(f"{preprocessor.place()}: the line with #{name} is not complete") from error
-    macros = {
-        name: _expanded(preprocessor, macro)
+    defined = {
+        name: macro
         for name, macro in preprocessor.macros.items()
-        if macro.arglist is None and before.get(name) is not macro and name != "__FILE__"
+        if before.get(name) is not macro and name != "__FILE__"
     }
-    return Preprocessed(tokens, macros, missing)
+    macros = {name: _expanded(preprocessor, macro) for name, macro in defined.items() if macro.arglist is None}
+    definitions = {name: _definition(macro) for name, macro in defined.items()}
+    return Preprocessed(tokens, macros, definitions, missing)
 
 
 def _plain_condition(tokens: list[Any], preprocessor: Any) -> list[Any]:
@@ -204,12 +212,22 @@ def _expanded(preprocessor: Any, macro: Any) -> list[Token]:
         return [Token(macro.value[0].value, where)]
     from copy import copy
 
-    tokens = preprocessor.expand_macros([copy(token) for token in macro.value], [macro.name])
+    try:
+        tokens = preprocessor.expand_macros([copy(token) for token in macro.value], [macro.name])
+    except RecursionError:
+        return [Token(macro.name, where)]  # whatever it is, it is no number
     parts = [
         ("" if getattr(token, "expanded_from", None) == getattr(before, "expanded_from", None) else " ") + token.value
         for before, token in zip([None, *tokens], tokens, strict=False)
     ]
     return split("".join(parts), where)
+
+
+def _definition(macro: Any) -> str:
+    parameters = "" if macro.arglist is None else f"({', '.join(macro.arglist)})".replace("__VA_ARGS__", "...")
+    text = "".join(token.value for token in macro.value)
+    line = f"{macro.source}:{macro.lineno}: #define {macro.name}{parameters} {text}".rstrip()
+    return line if len(line) <= 200 else f"{line[:200]}…"
 
 
 def _predefined(pointer_size: int) -> list[str]:

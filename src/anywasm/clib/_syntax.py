@@ -92,6 +92,7 @@ class Writer:
         self.text: list[str] = []
         self.lines: list[str] = []
         self.starts: list[tuple[int, int]] = []  # line and column of each token
+        self.names: dict[str, str] = {}  # by those that pycparser gets for them: it reads ASCII alone
 
     def write(self, tokens: Sequence[Token]) -> None:
         column = 1
@@ -101,29 +102,64 @@ class Writer:
                     self.text.append("\n")
                 self.lines.append(token.where)
                 column = 1
+            text = token.text if token.text.isascii() else self.in_ascii(token.text)
             self.starts.append((len(self.lines), column))
-            self.text.append(token.text + " ")
-            column += len(token.text) + 1
+            self.text.append(text + " ")
+            column += len(text) + 1
+
+    def in_ascii(self, text: str) -> str:
+        if not text.isidentifier():
+            return text
+        name = "anywasm_" + "_".join(f"{ord(character):x}" for character in text)
+        self.names[name] = text
+        return name
+
+    def parse(self, parser: Any) -> list[Any]:
+        """pycparser's nodes of what was written."""
+        nodes: list[Any] = parser.parse("".join(self.text), "C").ext
+        if self.names:
+            for node in nodes:
+                self.restore_names(node)
+        return nodes
+
+    def restore_names(self, node: Any) -> None:
+        for attribute in node.attr_names:
+            value = getattr(node, attribute)
+            if isinstance(value, str):
+                setattr(node, attribute, self.names.get(value, value))
+            elif isinstance(value, list):
+                setattr(node, attribute, [self.names.get(each, each) for each in value])
+        if hasattr(node, "declname"):  # which pycparser does not count as an attribute
+            node.declname = self.names.get(node.declname, node.declname)
+        for _, child in node.children():
+            self.restore_names(child)
 
 
 def parse_tokens(tokens: Sequence[Token], typedefs: Collection[str], missing: Sequence[str] = ()) -> Tree:
-    """typedefs: names that are types already. missing: headers that were not found, for messages."""
+    """The declarations in the tokens.
+
+    typedefs: names that are types already. missing: headers that were not found, for messages.
+    Raises DeclarationError.
+    """
     parser, failure = _parser()
     writer = Writer()
     prelude = _write(writer, tokens, typedefs)
     try:
-        tree = parser.parse("".join(writer.text), "C")
+        nodes = writer.parse(parser)
     except failure as error:
         raise _explain(_placed(str(error), parser), tokens, writer.starts[prelude:], typedefs, missing) from None
+    except RecursionError:
+        line = re.match(r"C:(\d+)", _placed("", parser))
+        raise too_deep(writer.lines[int(line[1]) - 1] if line else tokens[0].where) from None
     return Tree(
-        [node for node in tree.ext if not _is_prelude(node, writer.lines)],
+        [node for node in nodes if not _is_prelude(node, writer.lines)],
         writer.lines,
         dict(zip(writer.starts[prelude:], (token.text for token in tokens), strict=False)),
     )
 
 
 def parse_expression(tokens: Sequence[Token], typedefs: Collection[str]) -> Tree | None:
-    """A tree of one node, or None if the tokens are no expression."""
+    """A tree of one node, or None if the tokens are no expression. Raises RecursionError."""
     if not tokens:
         return None
     parser, failure = _parser()
@@ -131,12 +167,12 @@ def parse_expression(tokens: Sequence[Token], typedefs: Collection[str]) -> Tree
     before = [Token(word, tokens[0].where) for word in ("int", "expression", "=")]
     _write(writer, [*before, *tokens, Token(";", tokens[-1].where)], typedefs)
     try:
-        nodes = parser.parse("".join(writer.text), "C").ext
+        nodes = [node for node in writer.parse(parser) if not _is_prelude(node, writer.lines)]
     except failure:
         return None
-    if not nodes or getattr(nodes[-1], "name", None) != "expression" or len(nodes) > 1 + writer.lines.count(""):
+    if len(nodes) != 1 or getattr(nodes[0], "name", None) != "expression":
         return None
-    return Tree([nodes[-1].init], writer.lines, {})
+    return Tree([nodes[0].init], writer.lines, {})
 
 
 def _parser() -> tuple[Any, type[Exception]]:
@@ -153,7 +189,7 @@ def _write(writer: Writer, tokens: Sequence[Token], typedefs: Collection[str]) -
     pycparser has to know which names are types; what they are is the reader's business.
     """
     for name in sorted({token.text for token in tokens}.intersection(typedefs)):
-        writer.write([Token(f"typedef int {name};", "")])
+        writer.write([Token("typedef", ""), Token("int", ""), Token(name, ""), Token(";", "")])
     prelude = len(writer.starts)
     writer.write(tokens)
     return prelude
@@ -170,9 +206,13 @@ def _placed(message: str, parser: Any) -> str:
         return message
     try:
         token = parser._peek()
-        return f"C:{token.lineno}:{token.column}: {message.removeprefix('C: ')}"
+        return f"C:{token.lineno}:{token.column}: {re.sub(r'^(C|[?]): ', '', message)}"
     except Exception:  # noqa: BLE001  # none comes, or another version has no such method
         return message
+
+
+def too_deep(where: str) -> DeclarationError:
+    return DeclarationError(f"{where}: this is nested too deeply to be read")
 
 
 def _explain(
@@ -229,18 +269,31 @@ def _story(story: str, tokens: Sequence[Token], place: int, types: Collection[st
     def begins_type(at: int) -> bool:
         """Does a type's name belong at this place?"""
         before = tokens[at - 1].text if at > 0 else ";"
+        if before in {"{", ","} and _is_in_enum(tokens, at):
+            return False
         return before in {";", "{", "(", ","} or before in _QUALIFIERS
+
+    def unknown(at: int) -> str:
+        name, *behind = (each.text for each in tokens[at : at + 3])
+        if behind[:1] == ["("] and behind[1:] != ["*"]:
+            return f"{tokens[at].where}: a type is missing before '{name}': what the function returns, or void"
+        return unknown_type(tokens[at], types, missing)
 
     for at in (place, place - 1, place - 2):
         if at >= 0 and tokens[at].text in _INEXPRESSIBLE:
             return unknown_type(tokens[at], types, missing)
+    if token.text == "/" and place + 1 < len(tokens) and tokens[place + 1].text == "*":
+        return f"{token.where}: this comment is never closed"
+    if place >= 2 and tokens[place - 2].text == ")" and last.text in _QUALIFIERS and token.text == ";":
+        return f"{last.where}: '{last.text}' does not belong here, after ')'"
     if story.startswith("before"):
         if is_name(last.text) and begins_type(place - 1):
-            return unknown_type(last, types, missing)
-        if last.text in {",", ")"} and place >= 2 and is_name(tokens[place - 2].text) and begins_type(place - 2):
-            return unknown_type(tokens[place - 2], types, missing)
+            return unknown(place - 1)
+        behind = last.text in {",", ")"} or (last.text, token.text) == ("(", "*")
+        if behind and place >= 2 and is_name(tokens[place - 2].text) and begins_type(place - 2):
+            return unknown(place - 2)
         if is_name(token.text) and begins_type(place):
-            return unknown_type(token, types, missing)
+            return unknown(place)
         starts = token.text in _KEYWORDS or token.text in types or token.text in {"}", "_Pragma"}
         if (starts or last.where != token.where) and (last.text in {")", "}", "]"} or last.text.isidentifier()):
             return f"{last.where}: ';' is missing after '{last.text}'"
@@ -255,13 +308,16 @@ def _story(story: str, tokens: Sequence[Token], place: int, types: Collection[st
         # The declarator may be the name of a type that is not known: pycparser takes it for the declared name.
         for at in (place, place - 1, place + 1):
             if 0 <= at < len(tokens) and is_name(tokens[at].text) and begins_type(at):
-                return unknown_type(tokens[at], types, missing)
+                return unknown(at)
         if token.text in _KEYWORDS:
             return f"{token.where}: what follows '{token.text}' is no declaration"
         return f"{token.where}: a type is missing at '{token.text}'"
     if "previously declared" in story:
         return f"{token.where}: '{token.text}' is declared both as a type and as something else"
     if "Invalid multiple types" in story:
+        end = tokens[_end_of_body(tokens, place)]
+        if end.text == "}":
+            return f"{end.where}: ';' is missing after '}}'"
         return f"{token.where}: two types at once, at '{token.text}': is a ';' missing before?"
     return f"{token.where}: {story[:1].lower()}{story[1:]}, at '{token.text}'"
 
@@ -274,6 +330,27 @@ def _end_of_declarator(tokens: Sequence[Token], place: int) -> int:
         if depth == 0:
             return at if at > place + 1 else place
     return place
+
+
+def _end_of_body(tokens: Sequence[Token], place: int) -> int:
+    """The place of the `}` that ends a struct or enum that begins here; this place for anything else."""
+    depth = 0
+    for at in range(place, len(tokens)):
+        depth += {"{": 1, "}": -1}.get(tokens[at].text, 0)
+        if depth == 0 and tokens[at].text == "}":
+            return at
+        if depth == 0 and at > place + 1:
+            return place
+    return place
+
+
+def _is_in_enum(tokens: Sequence[Token], place: int) -> bool:
+    depth = 0
+    for at in range(place - 1, 0, -1):
+        depth += {"{": 1, "}": -1}.get(tokens[at].text, 0)
+        if depth > 0:
+            return "enum" in (tokens[at - 1].text, tokens[at - 2].text)
+    return False
 
 
 def unknown_type(token: Token, types: Collection[str], missing: Sequence[str]) -> str:

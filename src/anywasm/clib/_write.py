@@ -27,9 +27,12 @@ ALIGNMENTS = (2, 4, 8, 16, 32, 64)
 def write_declarations(declarations: Declarations) -> str:
     """Return C that declares the same: types, functions, variables, and constants as macros.
 
-    Raises DeclarationError for a struct whose layout no declaration gives.
+    Raises DeclarationError for a struct whose layout no declaration gives, and for types that are nested too deeply.
     """
-    return Writer(declarations).write()
+    try:
+        return Writer(declarations).write()
+    except RecursionError:
+        raise DeclarationError("the types are nested too deeply to be written down") from None
 
 
 class Writer:

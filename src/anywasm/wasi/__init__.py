@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What WASI programs see of the world: their streams, files, clocks and chance."""
 
-from ._mounts import Directory
+from ._mounts import Directory, Memory, ReadOnly
 from ._wasi import Wasi
 
-__all__ = ["Directory", "Wasi"]
+__all__ = ["Directory", "Memory", "ReadOnly", "Wasi"]

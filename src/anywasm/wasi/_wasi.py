@@ -7,7 +7,7 @@ import os
 
 from anywasm._core import WasiHost
 
-from ._mounts import Directory
+from ._mounts import as_mount
 from ._settings import Settings
 from ._streams import call_all, check_stream, open_input, open_output
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from ._mounts import StrPath
+    from ._mounts import Mount, StrPath
 
 MOST_MOUNTS = 1000  # a program has at most 1024 descriptors open
 
@@ -43,7 +43,7 @@ class Wasi(Settings):
     __slots__ = ("args", "env", "mounts", "stderr", "stdin", "stdout")
     args: tuple[str, ...]
     env: Mapping[str, str]
-    mounts: Mapping[str, Directory]
+    mounts: Mapping[str, Mount]
     stdin: Any
     stdout: Any
     stderr: Any
@@ -52,7 +52,7 @@ class Wasi(Settings):
         self,
         args: Iterable[str | bytes | os.PathLike[str]] = (),
         env: Mapping[str, str] | None = None,
-        mounts: Mapping[str, StrPath | Directory] | None = None,
+        mounts: Mapping[str, StrPath | Mount] | None = None,
         stdin: Any = None,
         stdout: Any = None,
         stderr: Any = None,
@@ -60,8 +60,7 @@ class Wasi(Settings):
         if isinstance(args, (str, bytes)):
             raise TypeError("Wasi(): args: expected a sequence of arguments, got one string")
         given = {
-            guest_path(guest): host if isinstance(host, Directory) else Directory(host)
-            for guest, host in items(mounts, "mounts")
+            guest_path(guest): as_mount(mount, f"Wasi(): mounts: {guest!r}") for guest, mount in items(mounts, "mounts")
         }
         if len(given) > MOST_MOUNTS:
             raise ValueError(f"Wasi(): mounts: {len(given)} are too many, {MOST_MOUNTS} is the limit")
@@ -90,9 +89,7 @@ class Wasi(Settings):
             stderr = stdout if same else open_output(self.stderr, 2, opened, finish)
             mounts = []
             for guest, mount in self.mounts.items():
-                descriptor = os.open(mount.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                opened.append(descriptor)
-                mounts.append((os.fsencode(guest), descriptor, not mount.readonly))
+                mounts.append((os.fsencode(guest), *mount._attach(opened)))
             return WasiHost(
                 [os.fsencode(argument) for argument in self.args],
                 [os.fsencode(f"{name}={value}") for name, value in self.env.items()],
