@@ -3,6 +3,7 @@
 
 import gc
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -597,6 +598,16 @@ def test_a_pool_may_be_dropped_with_everything_in_it(make: MakePool, module: any
     del pool
     assert lease.instance.exports.count() == 1
     lease.release()
+
+
+def test_a_process_may_end_with_a_pool_in_use(engine: anywasm.Engine, binary: bytes) -> None:
+    code = f"""import anywasm
+pool = anywasm.Pool({binary!r}, 2, {{"host": {{"call": abs}}}}, engine={engine.name!r}, timeout=60)
+lease = pool.get()
+assert lease.instance.exports.ask(-1) == 1"""
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "ignored" not in done.stderr  # as in "Exception ignored in"; that the lease was dropped may be told
 
 
 def resident() -> int:

@@ -371,12 +371,15 @@ class Lease:
             self._pool._give_back(self._room, self.instance, reuse, make_ahead=True)
 
     def __del__(self) -> None:
-        if not getattr(self, "_given_back", True):
+        if getattr(self, "_given_back", True):
+            return
+        try:
             from warnings import warn
-
-            self._given_back = True
-            self._pool._give_back(self._room, self.instance, reuse=False, make_ahead=False)
-            warn("an anywasm.Lease was dropped: give it back by a with block or release()", ResourceWarning, 2)
+        except ImportError:  # Python is at its end, and all goes
+            return
+        self._given_back = True
+        self._pool._give_back(self._room, self.instance, reuse=False, make_ahead=False)
+        warn("an anywasm.Lease was dropped: give it back by a with block or release()", ResourceWarning, 2)
 
 
 def check_count(name: str, value: object, least: int) -> int:
