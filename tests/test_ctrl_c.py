@@ -4,6 +4,7 @@
 What ends at once here would otherwise last a minute. Programs are also run in a terminal, and somebody presses Ctrl-C.
 """
 
+import io
 import os
 import pty
 import select
@@ -146,6 +147,27 @@ def test_an_order_to_end_comes_out_of_a_stream_as_itself(
     assert caught.value is error
 
 
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError])
+def test_what_a_text_stream_raises_at_its_end_comes_out(
+    engine: anywasm.Engine, compile_c: Callable[..., Path], raised: type[BaseException]
+) -> None:
+    error = raised("now")
+
+    class Text(io.StringIO):
+        def write(self, text: str) -> int:
+            if text == "\ufffd":  # half a character that was kept back
+                raise error
+            return len(text)
+
+    with pytest.raises(raised) as caught:
+        anywasm.run(anywasm.Module(compile_c(HALF), engine), stdout=Text())
+    assert caught.value is error
+
+
+HALF = """
+#include <stdio.h>
+int main(void) { fputs("half: \\xc3", stdout); return 0; }
+"""
 ECHO = """
 #include <stdio.h>
 int main(void) { char line[100]; while (fgets(line, 100, stdin)) { puts(line); fflush(stdout); } return 0; }

@@ -438,12 +438,13 @@ error:
     return NULL;
 }
 
-// Close the engine's store and free all that it referred to; runs destructors of Python objects.
-static void store_close(StoreObject *self)
+// Close the engine's store and free all that it referred to; runs destructors of Python objects. It is closed in any case: 0, or -1
+// with what a stream of the program raised at its end.
+static int store_close(StoreObject *self)
 {
     aw_store *handle = self->handle;
     if (handle == NULL) {
-        return;
+        return 0;
     }
     self->handle = NULL;
     for (Py_ssize_t i = 0; i < self->instance_count; i++) {
@@ -472,9 +473,29 @@ static void store_close(StoreObject *self)
         Py_DECREF(instances[i].module);
     }
     PyMem_Free(instances);
+    PyObject *raised = NULL;
     if (self->wasi != NULL) {
-        wasihost_bind(self->wasi, NULL);
+        if (wasihost_bind(self->wasi, NULL) < 0) {
+            raised = aw_take_exception();
+        }
         Py_CLEAR(self->wasi);
+    }
+    if (raised != NULL) {
+        aw_put_exception(raised);
+        return -1;
+    }
+    return 0;
+}
+
+// The same where nobody could catch anything.
+static void store_close_unraisable(StoreObject *self)
+{
+    PyObject *pending = aw_take_exception();
+    if (store_close(self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)Py_TYPE(self));
+    }
+    if (pending != NULL) {
+        aw_put_exception(pending);
     }
 }
 
@@ -505,7 +526,7 @@ static int Store_clear(PyObject *object)
     StoreObject *self = (StoreObject *)object;
     Py_CLEAR(self->exception);
     if (self->views == 0 && self->depth == 0) {
-        store_close(self);
+        store_close_unraisable(self);
     }
     return 0;
 }
@@ -518,11 +539,7 @@ static void Store_dealloc(PyObject *object)
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(object);
     }
-    PyObject *pending = aw_take_exception();
-    store_close(self);
-    if (pending != NULL) {
-        aw_put_exception(pending);
-    }
+    store_close_unraisable(self);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->wasi);
     Py_CLEAR(self->box_index);
@@ -537,7 +554,7 @@ PyDoc_STRVAR(Store_close_doc,
              "close($self, /)\n--\n\n"
              "Free everything that lives in the store, now. Whatever refers to it raises ValueError from then on.\n\n"
              "Closing twice is fine. Raises BufferError while views of its memories exist, RuntimeError while a call\n"
-             "runs in it.");
+             "runs in it, and, once it is closed, what a stream of its Wasi raises at its end.");
 
 static PyObject *Store_close(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -557,7 +574,9 @@ static PyObject *Store_close(PyObject *object, PyObject *Py_UNUSED(ignored))
                      self->views == 1 ? "" : "s", self->views == 1 ? "s" : "");
         return NULL;
     }
-    store_close(self);
+    if (store_close(self) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 

@@ -253,9 +253,11 @@ class Pool:
                 here.failed += 1
             raise
         finally:
-            if not kept:
-                discard(store)
-            self._put(here, instance if kept else None)
+            try:
+                if not kept:
+                    discard(store)
+            finally:
+                self._put(here, instance if kept else None)
         if make_ahead:
             self._make_ahead(here)
 
@@ -401,7 +403,11 @@ def empty(room: Room) -> None:
             instance = room.ready.pop()
         except IndexError:  # another thread was faster
             return
-        discard(instance.store)
+        try:
+            discard(instance.store)
+        except BaseException:  # of a stream
+            empty(room)
+            raise
 
 
 def discard(store: Store) -> None:
