@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from ._core import _ModuleSource
+    from .wasi import Clock
 
 
 class CompletedRun:
@@ -103,6 +104,8 @@ def run(
     text: bool = False,
     encoding: str = "utf-8",
     mounts: Mapping[str, Any] | None = None,
+    clock: Clock | None = None,
+    random: int | bytes | None = None,
     timeout: float | None = None,
     memory: int | None = None,
     fuel: int | None = None,
@@ -125,6 +128,7 @@ def run(
     text: these two, and *input*, are str, in this *encoding*; bytes that are not of it are replaced.
     mounts: ``{guest path: host path}``, or what else :class:`Wasi` takes there, such as
       ``{"/data": anywasm.wasi.Directory("data", readonly=True)}``.
+    clock, random: time and chance of its own, for runs that give the same bytes twice: as for :class:`Wasi`.
     timeout: seconds until it is stopped, sleeping and reading included, compiling not. An engine that is given as an
       object, or by a Module, needs ``interruptible=True``.
     memory: bytes that each of its memories may grow to.
@@ -156,7 +160,14 @@ def run(
     module = program(source, engine, fuel=fuel, timeout=timeout)
     given = tuple(os.fspath(arg) for arg in args)
     wasi = Wasi(
-        args=(program_name(source, module), *given), env=env, mounts=mounts, stdin=stdin, stdout=stdout, stderr=stderr
+        args=(program_name(source, module), *given),
+        env=env,
+        mounts=mounts,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        clock=clock,
+        random=random,
     )
     with Store(module.engine, wasi=wasi, memory=memory, fuel=fuel, timeout=timeout) as store:
         returncode = start(module, store)

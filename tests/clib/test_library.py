@@ -62,6 +62,9 @@ def test_a_declaration_that_the_module_contradicts(engine: Any, wat: Any, declar
 def test_mistakes_when_loading(engine: Any, wat: Any, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         clib.load(tmp_path / "nothing.wasm", "int f(void);", engine=engine)
+    for source in ("int twice(int n) { return 2 * n; }", "stats.c", Path("stats.h")):
+        with pytest.raises(TypeError, match=r"clib.compile\(\)"):
+            clib.load(source, engine=engine)
     with pytest.raises(TypeError, match=r"declarations: expected str \(C text\), a path"):
         clib.load(wat(TWICE), 5, engine=engine)  # type: ignore[arg-type]
     with pytest.raises(anywasm.CompileError):
@@ -116,7 +119,7 @@ def test_a_malloc_of_another_type_is_refused(engine: Any, wat: Any) -> None:
       (func (export "malloc") (param i64) (result i32) i32.const 0)
       (func (export "free") (param i32)))
     """
-    with pytest.raises(TypeError, match="the library's malloc has another type than C's"):
+    with pytest.raises(TypeError, match=r"the library's malloc has another type than C's: \(i64\) -> i32"):
         clib.load(wat(text), "int f(void);", engine=engine)
 
 

@@ -234,7 +234,8 @@ int library_check_allocator(PyObject *object, uint32_t results, size_t pointer_s
     uint8_t kind = pointer_size == 8 ? AW_I64 : AW_I32;
     if (type->parameter_count != 1 || type->result_count != results || type->parameters[0].kind != kind ||
         (results > 0 && type->results[0].kind != kind)) {
-        PyErr_Format(PyExc_TypeError, "the library's %s has another type than C's", name);
+        PyErr_Format(PyExc_TypeError, "the library's %s has another type than C's: %S", name,
+                     (PyObject *)((FuncObject *)object)->type);
         return -1;
     }
     return 0;

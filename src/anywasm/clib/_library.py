@@ -85,6 +85,10 @@ def _module(source: Module | _ModuleSource, engine: Engine | None) -> Module:
         return source
     from ._prepare import prepare
 
+    if isinstance(source, str) and set(source) & set("{;") and not source.lstrip().startswith("("):
+        raise TypeError("load(): source: a str is the path of a module, or a module's text; C is for clib.compile()")
+    if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith((".c", ".h")):
+        raise TypeError(f"load(): source: expected a module, got {os.fspath(source)!r}: clib.compile() makes one of C")
     if isinstance(source, (str, os.PathLike)) and not str(source).lstrip().startswith("("):
         with open(source, "rb") as file:
             binary = file.read()
@@ -456,6 +460,8 @@ class Library:
         """
         release: Func | None = None
         if by is not None and by != "free":
+            if by not in self._instance.exports:
+                raise LinkError(f"adopt(): the module exports no function {by!r}")
             release = self._instance.exports[by]
         return self._core.adopt(pointer, release)
 
