@@ -224,14 +224,16 @@ int wasihost_bind(PyObject *object, StoreObject *store)
 
 PyDoc_STRVAR(
     WasiHost_doc,
-    "WasiHost(args, env, streams, mounts, *, finish=None, avoid_openat2=False)\n--\n\n"
+    "WasiHost(args, env, streams, mounts, *, finish=None, avoid_openat2=False, clock=None, seed=None)\n--\n\n"
     "One WASI program's view of the world; anywasm.Wasi makes them.\n\n"
     "args, env: sequences of bytes; env as b'NAME=value'.\n"
     "streams: stdin, stdout and stderr, each None, a descriptor (int, duplicated), or a callable: read(n) -> bytes or\n"
     "  write(bytes).\n"
     "mounts: sequence of (name: bytes, a descriptor (int, duplicated) or a WasiMemory, writable: bool).\n"
     "finish: callable, called when the program is over: when its store is closed.\n"
-    "avoid_openat2: resolve paths as on kernels without it.");
+    "avoid_openat2: resolve paths as on kernels without it.\n"
+    "clock: (start, speed, step) of the program's own, in nanoseconds; None is the host's.\n"
+    "seed: 32 bytes that random numbers follow from; None is the kernel's.");
 
 // A descriptor of our own for the host's: -1 with an exception on failure.
 static int descriptor_duplicate(long number)
@@ -328,14 +330,36 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
     return 0;
 }
 
+static int clock_convert(WasiHostObject *self, PyObject *object)
+{
+    unsigned long long start, step;
+    double speed;
+    if (!PyArg_ParseTuple(object, "KdK;a clock is (start, speed, step)", &start, &speed, &step)) {
+        return -1;
+    }
+    if (!(speed >= 0 && speed <= 1e9)) {
+        PyErr_SetString(PyExc_ValueError, "clock: the speed is from 0 to 1e9");
+        return -1;
+    }
+    aw_wasi_set_clock(self->wasi, &(aw_wasi_clock){.start = start, .speed = speed, .step = step});
+    return 0;
+}
+
 static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"args", "env", "streams", "mounts", "finish", "avoid_openat2", NULL};
+    static char *names[] = {"args", "env", "streams", "mounts", "finish", "avoid_openat2", "clock", "seed", NULL};
     PyObject *arguments, *environment, *streams[STREAMS], *mounts, *finish = Py_None;
     int avoid_openat2 = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$Op:WasiHost", names, &arguments, &environment,
-                                     &streams[0], &streams[1], &streams[2], &mounts, &finish, &avoid_openat2)) {
+    PyObject *clock = Py_None;
+    const char *seed = NULL;
+    Py_ssize_t seed_length = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$OpOz#:WasiHost", names, &arguments, &environment,
+                                     &streams[0], &streams[1], &streams[2], &mounts, &finish, &avoid_openat2, &clock,
+                                     &seed, &seed_length)) {
         return NULL;
+    }
+    if (seed != NULL && seed_length != AW_WASI_SEED) {
+        return PyErr_Format(PyExc_ValueError, "seed: expected %d bytes, got %zd", AW_WASI_SEED, seed_length);
     }
     WasiHostObject *self = (WasiHostObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -349,6 +373,12 @@ static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keyw
     }
     if (avoid_openat2) {
         aw_wasi_avoid_openat2(self->wasi);
+    }
+    if (seed != NULL) {
+        aw_wasi_set_seed(self->wasi, (const uint8_t *)seed);
+    }
+    if (clock != Py_None && clock_convert(self, clock) < 0) {
+        goto error;
     }
     if (texts_convert(self, arguments, aw_wasi_add_argument) < 0 ||
         texts_convert(self, environment, aw_wasi_add_environment) < 0) {

@@ -358,6 +358,8 @@ class WasiHost:
         *,
         finish: Callable[[], object] | None = None,
         avoid_openat2: bool = False,
+        clock: tuple[int, float, int] | None = None,
+        seed: bytes | None = None,
     ) -> Self: ...
     def limit_output(self, bytes: int, /, *, truncate: bool = False) -> None: ...
     @property

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from ._core import _ModuleSource
+    from .wasi import Clock
 
 
 TABLES = 4  # that a program with a limit of memory may have; compilers make one, or two
@@ -123,6 +124,8 @@ def run(
     text: bool = False,
     encoding: str = "utf-8",
     mounts: Mapping[str, Any] | None = None,
+    clock: Clock | None = None,
+    random: int | bytes | None = None,
     timeout: float | None = None,
     compile_timeout: float | None = None,
     memory: int | None = None,
@@ -149,6 +152,7 @@ def run(
     text: these two, and *input*, are str, in this *encoding*; bytes that are not of it are replaced.
     mounts: ``{guest path: host path}``, or what else :class:`Wasi` takes there, such as
       ``{"/data": anywasm.wasi.Directory("data", readonly=True)}``.
+    clock, random: time and chance of its own, for runs that give the same bytes twice: as for :class:`Wasi`.
     timeout: seconds until it is stopped, sleeping and reading included, compiling not. An engine that is given as an
       object, or by a Module, needs ``interruptible=True``.
     compile_timeout: seconds that compiling it may take. It then happens in a process of its own, whose memory is
@@ -188,7 +192,14 @@ def run(
     module = program(source, engine, fuel=fuel, timeout=timeout, stack=stack, compile_timeout=compile_timeout)
     given = tuple(os.fspath(arg) for arg in args)
     wasi = Wasi(
-        args=(program_name(source, module), *given), env=env, mounts=mounts, stdin=stdin, stdout=stdout, stderr=stderr
+        args=(program_name(source, module), *given),
+        env=env,
+        mounts=mounts,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        clock=clock,
+        random=random,
     )
     done = CompletedRun(given, 0)
     limits = store_limits(memory, table_elements, fuel, timeout, stack)

@@ -153,7 +153,7 @@ int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, 
 
 int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, size_t name_length, bool writable)
 {
-    wasi_file *file = memory_mount_new(memory, writable);
+    wasi_file *file = memory_mount_new(wasi, memory, writable);
     return file != NULL ? add_mount(wasi, file, name, name_length) : -1;
 }
 

@@ -10,6 +10,7 @@
 // A file or a directory that is open.
 typedef struct memory_file {
     wasi_file base;
+    const aw_wasi *wasi;   // borrowed: the program that has it open
     aw_wasi_memory *tree;  // counted
     memory_node *node;     // counted
     uint64_t position;
@@ -33,13 +34,14 @@ static void memory_close(wasi_file *file)
 }
 
 // With the lock held.
-static memory_file *memory_file_new(aw_wasi_memory *tree, memory_node *node, const wasi_kind *kind, bool writable,
-                                    uint64_t rights)
+static memory_file *memory_file_new(const aw_wasi *wasi, aw_wasi_memory *tree, memory_node *node, const wasi_kind *kind,
+                                    bool writable, uint64_t rights)
 {
     memory_file *self = calloc(1, sizeof(*self));
     if (self != NULL) {
         file_begin(&self->base, kind, node->filetype, writable, rights);
         tree->references++;
+        self->wasi = wasi;
         self->tree = tree;
         self->node = node_retain(node);
     }
@@ -64,9 +66,8 @@ static uint64_t time_given(const struct timespec *time, uint64_t before, uint64_
                                         : (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_nsec;
 }
 
-static void node_set_times(memory_node *node, const struct timespec times[2])
+static void node_set_times(memory_node *node, const struct timespec times[2], uint64_t now)
 {
-    uint64_t now = wasi_realtime();
     node->accessed = time_given(&times[0], node->accessed, now);
     node->modified = time_given(&times[1], node->modified, now);
     node->changed = now;
@@ -76,7 +77,7 @@ static int memory_set_times(wasi_file *file, const struct timespec times[2])
 {
     memory_file *self = memory_cast(file);
     memory_lock(self->tree);
-    node_set_times(self->node, times);
+    node_set_times(self->node, times, wasi_realtime(self->wasi));
     memory_unlock(self->tree);
     return WASI_OK;
 }
@@ -158,7 +159,7 @@ static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors,
         *done += part;
     }
     if (error == WASI_OK) {
-        node->modified = node->changed = wasi_realtime();
+        node->modified = node->changed = wasi_realtime(self->wasi);
         if (offset < 0) {
             self->position = place;
         }
@@ -190,7 +191,7 @@ static int memory_set_size(wasi_file *file, int64_t size)
     memory_lock(self->tree);
     int error = node_resize(self->tree, self->node, (uint64_t)size);
     if (error == WASI_OK) {
-        self->node->modified = self->node->changed = wasi_realtime();
+        self->node->modified = self->node->changed = wasi_realtime(self->wasi);
     }
     memory_unlock(self->tree);
     return error;
@@ -208,7 +209,7 @@ static int memory_allocate(wasi_file *file, int64_t offset, int64_t length)
                 : end > self->node->size ? node_resize(self->tree, self->node, end)
                                          : WASI_OK;
     if (error == WASI_OK) {
-        self->node->changed = wasi_realtime();
+        self->node->changed = wasi_realtime(self->wasi);
     }
     memory_unlock(self->tree);
     return error;
@@ -292,7 +293,7 @@ static int memory_path_set_times(aw_wasi *wasi, wasi_file *file, const char *pat
     memory_lock(self->tree);
     int error = find_node(self, path, follow, &node);
     if (error == WASI_OK) {
-        node_set_times(node, times);
+        node_set_times(node, times, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -308,7 +309,7 @@ static int memory_make_directory(aw_wasi *wasi, wasi_file *file, const char *pat
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
         error = at.node != NULL ? WASI_EEXIST
-                                : memory_make(self->tree, &at, FILETYPE_DIRECTORY, wasi_realtime(), &made);
+                                : memory_make(self->tree, &at, FILETYPE_DIRECTORY, wasi_realtime(self->wasi), &made);
     }
     memory_unlock(self->tree);
     return error;
@@ -329,7 +330,7 @@ static int memory_remove_directory(aw_wasi *wasi, wasi_file *file, const char *p
                                                           : WASI_OK;
     }
     if (error == WASI_OK) {
-        memory_leave(self->tree, &at, wasi_realtime());
+        memory_leave(self->tree, &at, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -349,7 +350,7 @@ static int memory_unlink(aw_wasi *wasi, wasi_file *file, const char *path)
                                                           : WASI_OK;
     }
     if (error == WASI_OK) {
-        memory_leave(self->tree, &at, wasi_realtime());
+        memory_leave(self->tree, &at, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -372,8 +373,9 @@ static int memory_path_rename(aw_wasi *wasi, wasi_file *file, const char *path, 
     memory_lock(self->tree);
     int error = find_places(self, path, memory_cast(other), other_path, &from, &to);
     if (error == WASI_OK) {
-        error = from.name[0] == '\0' || to.name[0] == '\0' ? WASI_EBUSY
-                                                           : memory_rename(self->tree, &from, &to, wasi_realtime());
+        error = from.name[0] == '\0' || to.name[0] == '\0'
+                    ? WASI_EBUSY
+                    : memory_rename(self->tree, &from, &to, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -387,12 +389,13 @@ static int memory_link(aw_wasi *wasi, wasi_file *file, const char *path, wasi_fi
     memory_lock(self->tree);
     int error = find_places(self, path, memory_cast(other), other_path, &from, &to);
     if (error == WASI_OK) {
-        error = from.slash                                  ? WASI_EPERM
-                : from.node == NULL                         ? WASI_ENOENT
-                : to.node != NULL                           ? WASI_EEXIST
-                : to.slash                                  ? WASI_ENOENT
-                : from.node->filetype == FILETYPE_DIRECTORY ? WASI_EPERM
-                                                            : memory_enter(self->tree, &to, from.node, wasi_realtime());
+        error = from.slash          ? WASI_EPERM
+                : from.node == NULL ? WASI_ENOENT
+                : to.node != NULL   ? WASI_EEXIST
+                : to.slash          ? WASI_ENOENT
+                : from.node->filetype == FILETYPE_DIRECTORY
+                    ? WASI_EPERM
+                    : memory_enter(self->tree, &to, from.node, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -408,7 +411,7 @@ static int memory_symlink(aw_wasi *wasi, wasi_file *file, const char *target, co
         return WASI_ENOTCAPABLE;
     }
     memory_lock(self->tree);
-    uint64_t now = wasi_realtime();
+    uint64_t now = wasi_realtime(self->wasi);
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
         error = at.node != NULL ? WASI_EEXIST
@@ -465,7 +468,7 @@ static int node_open(memory_file *self, const char *path, const wasi_opening *ho
         if (!writable) {
             return WASI_EROFS;
         }
-        return memory_make(self->tree, &at, FILETYPE_REGULAR_FILE, wasi_realtime(), out);
+        return memory_make(self->tree, &at, FILETYPE_REGULAR_FILE, wasi_realtime(self->wasi), out);
     }
     *out = at.node;
     if (exclusive) {
@@ -484,7 +487,6 @@ static int memory_open(aw_wasi *wasi, wasi_file *file, const char *path, const w
 {
     memory_file *self = memory_cast(file), *opened = NULL;
     memory_node *node;
-    (void)wasi;
     if (!file->writable && (how->writes || (how->oflags & OFLAG_TRUNC))) {
         return WASI_EROFS;
     }
@@ -497,7 +499,7 @@ static int memory_open(aw_wasi *wasi, wasi_file *file, const char *path, const w
                           : reads ? FILE_RIGHTS &
                                         ~(uint64_t)(RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE)
                                   : FILE_RIGHTS & ~(uint64_t)RIGHT_FD_READ;
-        opened = memory_file_new(self->tree, node, is_directory ? &memory_directory_kind : &memory_file_kind,
+        opened = memory_file_new(wasi, self->tree, node, is_directory ? &memory_directory_kind : &memory_file_kind,
                                  file->writable, rights);
         error = opened == NULL ? WASI_ENOMEM : WASI_OK;
     }
@@ -507,7 +509,7 @@ static int memory_open(aw_wasi *wasi, wasi_file *file, const char *path, const w
         opened->base.fdflags = (uint16_t)how->fdflags;
         if (how->oflags & OFLAG_TRUNC) {
             node_resize(self->tree, node, 0);  // which cannot fail
-            node->modified = node->changed = wasi_realtime();
+            node->modified = node->changed = wasi_realtime(self->wasi);
         }
     }
     memory_unlock(self->tree);
@@ -551,10 +553,10 @@ static const wasi_kind memory_directory_kind = {
     .readlink = memory_readlink,
 };
 
-wasi_file *memory_mount_new(aw_wasi_memory *tree, bool writable)
+wasi_file *memory_mount_new(const aw_wasi *wasi, aw_wasi_memory *tree, bool writable)
 {
     memory_lock(tree);
-    memory_file *self = memory_file_new(tree, tree->root, &memory_directory_kind, writable, DIRECTORY_RIGHTS);
+    memory_file *self = memory_file_new(wasi, tree, tree->root, &memory_directory_kind, writable, DIRECTORY_RIGHTS);
     if (self != NULL) {
         self->is_mount = true;
     }
@@ -613,7 +615,7 @@ int aw_wasi_memory_write(aw_wasi_memory *tree, const char *path, const uint8_t *
         return WASI_ENAMETOOLONG;
     }
     memory_lock(tree);
-    uint64_t now = wasi_realtime();
+    uint64_t now = wasi_realtime(NULL);
     int error = make_way(tree, path, now);
     if (error == WASI_OK) {
         error = memory_find(tree->root, path, PLACE_FOLLOW, &at);
@@ -651,7 +653,7 @@ int aw_wasi_memory_remove(aw_wasi_memory *tree, const char *path)
         error = at.node == NULL ? WASI_ENOENT : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR : WASI_OK;
     }
     if (error == WASI_OK) {
-        memory_leave(tree, &at, wasi_realtime());
+        memory_leave(tree, &at, wasi_realtime(NULL));
     }
     memory_unlock(tree);
     return error;

@@ -76,7 +76,7 @@ aw_wasi_memory *aw_wasi_memory_new(uint64_t limit)
     tree->references = 1;
     tree->next_inode = 1;
     tree->device = UINT64_C(0x6D656D00000000) + atomic_fetch_add(&trees, 1);
-    tree->root = node_new(tree, FILETYPE_DIRECTORY, wasi_realtime());
+    tree->root = node_new(tree, FILETYPE_DIRECTORY, wasi_realtime(NULL));
     if (tree->root == NULL) {
         free(tree);
         return NULL;

@@ -68,6 +68,16 @@ int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream);
 int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable);
 int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, size_t name_length, bool writable);
 
+// A clock of the program's own: its time is *start* (nanoseconds since 1970) at first, passes *speed* times as fast as the host's, and
+// goes on by *step* nanoseconds at each reading. At speed 0 nothing waits: a sleep sets the clock forward.
+typedef struct aw_wasi_clock {
+    uint64_t start, step;
+    double speed;
+} aw_wasi_clock;
+void aw_wasi_set_clock(aw_wasi *wasi, const aw_wasi_clock *clock);
+
+enum { AW_WASI_SEED = 32 };
+void aw_wasi_set_seed(aw_wasi *wasi, const uint8_t seed[AW_WASI_SEED]);  // random numbers follow from it
 // What stdout and stderr, which are there, may take together: then the program ends by `output_exceeded`, or, to be truncated, the
 // rest is dropped and counted.
 void aw_wasi_limit_output(aw_wasi *wasi, uint64_t bytes, bool truncate);
