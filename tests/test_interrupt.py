@@ -41,6 +41,9 @@ def soon(function: Callable[[], object]) -> None:
     threading.Timer(0.1, function).start()
 
 
+# Python 3.12 and newer say that forking with threads may go wrong: here is shown that it does not.
+FORKS = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
 FOREVER = ["forever", "forever_through_the_host"]
 
 
@@ -210,6 +213,7 @@ def test_a_timeout_needs_an_interruptible_engine(engine: anywasm.Engine) -> None
         anywasm.Store(engine).interrupt()
 
 
+@FORKS
 def test_a_fork_with_a_deadline_pending_is_harmless(interruptible: anywasm.Engine, wat: Callable[[str], bytes]) -> None:
     statuses = []
     module = anywasm.Module(wat(LOOPS), interruptible)
@@ -233,6 +237,7 @@ def test_a_fork_with_a_deadline_pending_is_harmless(interruptible: anywasm.Engin
     assert statuses == [0]
 
 
+@FORKS
 @pytest.mark.parametrize("name", FOREVER)
 def test_a_deadline_holds_in_both_processes_after_a_fork(
     interruptible: anywasm.Engine, wat: Callable[[str], bytes], name: str
