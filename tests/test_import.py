@@ -45,6 +45,7 @@ def test_importing_brings_these_modules_alone() -> None:
         "_linker",
         "_linking",
         "_load",
+        "_pool",
         "_run",
         "wasi",
         "wasi._clock",

@@ -133,6 +133,11 @@ static void module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
+#ifdef Py_mod_multiple_interpreters
+    // Those that share a GIL: engines keep things of the process, signal handlers for one, that the GIL guards. Another that has a
+    // GIL of its own gets ImportError.
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
+#endif
     {0, NULL},
 };
 

@@ -62,7 +62,8 @@ void store_watch_begin(StoreObject *self)
             self->api->store_interrupt(self->handle);
         }
     }
-    self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle);
+    bool main_interpreter = PyInterpreterState_Get() == PyInterpreterState_Main();
+    self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle, main_interpreter);
 }
 
 void store_watch_end(StoreObject *self)
@@ -244,7 +245,7 @@ void store_sweep_dead(StoreObject *self)
 
 // --- what the engine refers to -----------------------------------------------------------------------------
 
-static inline int64_t nanoseconds(void)
+int64_t store_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -253,7 +254,7 @@ static inline int64_t nanoseconds(void)
 
 void store_stretch_end(StoreObject *self)
 {
-    int64_t length = nanoseconds() - self->timing.start;
+    int64_t length = store_now() - self->timing.start;
     if (length > self->timing.longest) {
         self->timing.longest = length;
     }
@@ -262,7 +263,7 @@ void store_stretch_end(StoreObject *self)
 
 void store_stretch_begin(StoreObject *self)
 {
-    self->timing.start = nanoseconds();
+    self->timing.start = store_now();
 }
 
 host_function *store_add_host_function(StoreObject *self, PyObject *callable, PyObject *type, PyObject *name,
@@ -530,12 +531,13 @@ error:
     return NULL;
 }
 
-// Close the engine's store and free all that it referred to; runs destructors of Python objects.
-static void store_close(StoreObject *self)
+// Close the engine's store and free all that it referred to; runs destructors of Python objects. It is closed in any case: 0, or -1
+// with what a stream of the program raised at its end.
+static int store_close(StoreObject *self)
 {
     aw_store *handle = self->handle;
     if (handle == NULL) {
-        return;
+        return 0;
     }
     self->handle = NULL;
     for (Py_ssize_t i = 0; i < self->instance_count; i++) {
@@ -564,9 +566,29 @@ static void store_close(StoreObject *self)
         Py_DECREF(instances[i].module);
     }
     PyMem_Free(instances);
+    PyObject *raised = NULL;
     if (self->wasi != NULL) {
-        wasihost_bind(self->wasi, NULL);
+        if (wasihost_bind(self->wasi, NULL) < 0) {
+            raised = aw_take_exception();
+        }
         Py_CLEAR(self->wasi);
+    }
+    if (raised != NULL) {
+        aw_put_exception(raised);
+        return -1;
+    }
+    return 0;
+}
+
+// The same where nobody could catch anything.
+static void store_close_unraisable(StoreObject *self)
+{
+    PyObject *pending = aw_take_exception();
+    if (store_close(self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)Py_TYPE(self));
+    }
+    if (pending != NULL) {
+        aw_put_exception(pending);
     }
 }
 
@@ -597,7 +619,7 @@ static int Store_clear(PyObject *object)
     StoreObject *self = (StoreObject *)object;
     Py_CLEAR(self->exception);
     if (self->views == 0 && self->depth == 0) {
-        store_close(self);
+        store_close_unraisable(self);
     }
     return 0;
 }
@@ -610,11 +632,7 @@ static void Store_dealloc(PyObject *object)
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(object);
     }
-    PyObject *pending = aw_take_exception();
-    store_close(self);
-    if (pending != NULL) {
-        aw_put_exception(pending);
-    }
+    store_close_unraisable(self);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->wasi);
     Py_CLEAR(self->box_index);
@@ -629,7 +647,7 @@ PyDoc_STRVAR(Store_close_doc,
              "close($self, /)\n--\n\n"
              "Free everything that lives in the store, now. Whatever refers to it raises ValueError from then on.\n\n"
              "Closing twice is fine. Raises BufferError while views of its memories exist, RuntimeError while a call\n"
-             "runs in it.");
+             "runs in it, and, once it is closed, what a stream of its Wasi raises at its end.");
 
 static PyObject *Store_close(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -649,7 +667,9 @@ static PyObject *Store_close(PyObject *object, PyObject *Py_UNUSED(ignored))
                      self->views == 1 ? "" : "s", self->views == 1 ? "s" : "");
         return NULL;
     }
-    store_close(self);
+    if (store_close(self) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -720,6 +740,15 @@ static PyObject *Store_get_engine(PyObject *object, void *Py_UNUSED(closure))
 static PyObject *Store_get_closed(PyObject *object, void *Py_UNUSED(closure))
 {
     return PyBool_FromLong(((StoreObject *)object)->handle == NULL);
+}
+
+// For anywasm.Pool: can somebody else go on with it? Nothing runs in it or is to be stopped, no call failed half-way, nobody looks at
+// its memories.
+static PyObject *Store_get_reusable(PyObject *object, void *Py_UNUSED(closure))
+{
+    StoreObject *self = (StoreObject *)object;
+    return PyBool_FromLong(self->handle != NULL && self->depth == 0 && self->failure == 0 && !self->interrupted &&
+                           self->views == 0);
 }
 
 static PyObject *Store_get_fuel(PyObject *object, void *Py_UNUSED(closure))
@@ -821,6 +850,7 @@ static PyMethodDef Store_methods[] = {
 static PyGetSetDef Store_getset[] = {
     {"engine", Store_get_engine, NULL, "Engine: what runs the code in this store.", NULL},
     {"closed", Store_get_closed, NULL, "bool: whether the store was closed.", NULL},
+    {"_reusable", Store_get_reusable, NULL, "bool: whether somebody else can go on with it; for anywasm.Pool.", NULL},
     {"fuel", Store_get_fuel, Store_set_fuel,
      "int: instructions that may still run. Setting it replaces the rest. Needs Engine(fuel=True).", NULL},
     {"fuel_used", Store_get_fuel_used, NULL,

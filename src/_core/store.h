@@ -132,6 +132,8 @@ static inline void store_leave(StoreObject *self)
     }
 }
 
+int64_t store_now(void);  // on the monotonic clock, in nanoseconds
+
 // A stretch of a timed call without Python code ends, or begins.
 void store_stretch_end(StoreObject *self);
 void store_stretch_begin(StoreObject *self);

@@ -182,24 +182,15 @@ static int stream_write(void *data, const uint8_t *bytes, size_t length, size_t 
     return error;
 }
 
-// The program is over: streams that keep something back may give it out.
-static void finish(WasiHostObject *self)
+// The program is over: streams that keep something back may give it out. 0, or -1 with what they raise.
+static int finish(WasiHostObject *self)
 {
     PyObject *callable = self->finish;
     self->finish = NULL;
-    if (callable == NULL) {
-        return;
-    }
-    PyObject *pending = aw_take_exception();
-    PyObject *result = PyObject_CallNoArgs(callable);
-    if (result == NULL) {
-        PyErr_WriteUnraisable(callable);
-    }
+    PyObject *result = callable != NULL ? PyObject_CallNoArgs(callable) : Py_NewRef(Py_None);
+    Py_XDECREF(callable);
     Py_XDECREF(result);
-    Py_DECREF(callable);
-    if (pending != NULL) {
-        aw_put_exception(pending);
-    }
+    return result != NULL ? 0 : -1;
 }
 
 int wasihost_bind(PyObject *object, StoreObject *store)
@@ -214,10 +205,7 @@ int wasihost_bind(PyObject *object, StoreObject *store)
         self->bound = true;
         aw_wasi_set_engine(self->wasi, store->api);
     }
-    else {
-        finish(self);
-    }
-    return 0;
+    return store != NULL ? 0 : finish(self);
 }
 
 // --- birth and death ----------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ struct aw_wasi_memory *wasimemory_tree(core_state *state, PyObject *object);
 
 bool wasihost_check(core_state *state, PyObject *object);
 
-// The store that the program runs in, borrowed; NULL when it is closed. 0, or -1 with ValueError: it runs in one already.
+// The store that the program runs in, borrowed; NULL when it is closed. 0, or -1 with ValueError: it runs in one already, or with
+// what its streams raise at their end.
 int wasihost_bind(PyObject *self, StoreObject *store);
 
 // The function of that name in wasi_snapshot_preview1, or false; and a function of the store's that calls it with the program's view:

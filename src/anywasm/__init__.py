@@ -49,6 +49,7 @@ from ._engines import EngineInfo, engines
 from ._host import pass_caller
 from ._linker import Linker
 from ._load import load
+from ._pool import Lease, Pool, PoolStats
 from ._run import CompletedRun, run
 from .wasi import Wasi
 
@@ -72,6 +73,7 @@ __all__ = [
     "ImportType",
     "Instance",
     "InstanceLimitError",
+    "Lease",
     "LimitError",
     "LinkError",
     "Linker",
@@ -80,6 +82,8 @@ __all__ = [
     "MemoryType",
     "Module",
     "OutputLimitError",
+    "Pool",
+    "PoolStats",
     "Ref",
     "StackLimitError",
     "Store",

@@ -387,6 +387,9 @@ typedef struct aw_engine_api {
     // first loop. `store_uninterrupt` takes a wish back that hit nothing. NULL unless AW_CAP(INTERRUPT).
     void (*store_interrupt)(aw_store *store);
     void (*store_uninterrupt)(aw_store *store);
+    // Have the call that runs in the store ask aw_host.poll soon; a signal's handler may do so. NULL where a running call asks
+    // every few milliseconds anyway.
+    void (*store_wake)(aw_store *store);
     // Collect garbage references now. May be NULL.
     int (*store_gc)(aw_store *store, aw_error *error);
 

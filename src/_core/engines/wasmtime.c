@@ -97,6 +97,11 @@ static void aw_wasmtime_store_interrupt(aw_store *store)
     wt.wasmtime_engine_increment_epoch(store->engine->engine);
 }
 
+static void aw_wasmtime_store_wake(aw_store *store)
+{
+    wt.wasmtime_engine_increment_epoch(store->engine->engine);
+}
+
 static void aw_wasmtime_store_uninterrupt(aw_store *store)
 {
     atomic_store(&store->interrupted, false);
@@ -690,6 +695,7 @@ const aw_engine_api aw_wasmtime_api = {
     SLOT(store_usage),
     SLOT(store_interrupt),
     SLOT(store_uninterrupt),
+    SLOT(store_wake),
     SLOT(store_gc),
     SLOT(instance_new),
     SLOT(instance_delete),
