@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 
+#include "errors.h"
 #include "wasi/wasi.h"
 
 enum { STREAMS = 3 };
@@ -93,7 +94,7 @@ static int on_check(void *data)
     PyThreadState *token = store_gil_take(store);
     int status = PyErr_CheckSignals();
     if (status == 0 && store_overdue(store)) {
-        PyErr_SetString(store->state->LimitError, "the call was interrupted: its time is up, or somebody stopped it");
+        error_raise_interrupted(store);
         status = -1;
     }
     if (status != 0) {
@@ -101,6 +102,16 @@ static int on_check(void *data)
     }
     store_gil_return(store, token);
     return status;
+}
+
+static int on_output_exceeded(void *data, uint64_t used, uint64_t allowed)
+{
+    StoreObject *store = ((WasiHostObject *)data)->store;
+    PyThreadState *token = store_gil_take(store);
+    error_raise_output(store->state, used, allowed);
+    store_take_exception(store);
+    store_gil_return(store, token);
+    return WASI_RAISED;
 }
 
 static int stream_read(void *data, size_t length, const uint8_t **bytes, size_t *done)
@@ -342,7 +353,7 @@ static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keyw
     if (self == NULL) {
         return NULL;
     }
-    self->wasi = aw_wasi_new(&(aw_wasi_host){.check = on_check, .data = self});
+    self->wasi = aw_wasi_new(&(aw_wasi_host){.check = on_check, .output_exceeded = on_output_exceeded, .data = self});
     PyObject *items = NULL;
     if (self->wasi == NULL) {
         PyErr_NoMemory();
@@ -425,11 +436,49 @@ static void WasiHost_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
+// --- limits ---------------------------------------------------------------------------------------------------------
+
+PyDoc_STRVAR(
+    WasiHost_limit_output_doc,
+    "limit_output($self, bytes, /, *, truncate=False)\n--\n\n"
+    "Let stdout and stderr take so many bytes together: then the program ends with OutputLimitError, or, with\n"
+    "*truncate*, goes on, and what it writes is dropped.");
+
+static PyObject *WasiHost_limit_output(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"", "truncate", NULL};
+    unsigned long long bytes;
+    int truncate = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "K|$p:limit_output", names, &bytes, &truncate)) {
+        return NULL;
+    }
+    aw_wasi_limit_output(wasihost_cast(object)->wasi, bytes, truncate);
+    Py_RETURN_NONE;
+}
+
+static PyObject *WasiHost_get_output_dropped(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(aw_wasi_output_dropped(wasihost_cast(object)->wasi));
+}
+
 // --- tables ---------------------------------------------------------------------------------------------------------
 
+static PyMethodDef WasiHost_methods[] = {
+    {"limit_output", (PyCFunction)(void (*)(void))WasiHost_limit_output, METH_VARARGS | METH_KEYWORDS,
+     WasiHost_limit_output_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef WasiHost_getset[] = {
+    {"output_dropped", WasiHost_get_output_dropped, NULL, "int: bytes of output that limit_output dropped.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot WasiHost_slots[] = {
-    {Py_tp_doc, (void *)WasiHost_doc}, {Py_tp_new, WasiHost_new},         {Py_tp_traverse, WasiHost_traverse},
-    {Py_tp_clear, WasiHost_clear},     {Py_tp_dealloc, WasiHost_dealloc}, {0, NULL},
+    {Py_tp_doc, (void *)WasiHost_doc},   {Py_tp_new, WasiHost_new},
+    {Py_tp_traverse, WasiHost_traverse}, {Py_tp_clear, WasiHost_clear},
+    {Py_tp_dealloc, WasiHost_dealloc},   {Py_tp_methods, WasiHost_methods},
+    {Py_tp_getset, WasiHost_getset},     {0, NULL},
 };
 
 PyType_Spec WasiHost_spec = {

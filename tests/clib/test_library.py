@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A library as a whole: loading, attributes, what stops it, reset, close, threads."""
 
+import copy
 import functools
 import gc
 import operator
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -356,6 +358,21 @@ def test_closed_while_arguments_are_converted(load: Any) -> None:
     ):
         with pytest.raises(ValueError, match="closed"):
             call(load())
+
+
+def test_a_library_is_no_value(lib: clib.Library) -> None:
+    for act in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot be copied or pickled: load it again"):
+            act(lib)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "error", "message"),
+    [("klingon", LookupError, "klingon"), ("utf-16", ValueError, "NUL bytes"), (5, TypeError, "expected str or None")],
+)
+def test_an_encoding_that_no_c_string_has(load: Any, encoding: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        load(encoding=encoding)
 
 
 def test_close_ends_everything(load: Any) -> None:

@@ -118,9 +118,6 @@ int library_attend(CLibraryObject *self)
         aw_put_exception(exception);
         return -1;
     }
-    if (self->store->depth > 0) {
-        return 0;  // a callback's call: later
-    }
     while (self->pending_count > 0) {
         cpending pending = self->pending[--self->pending_count];
         int status = library_free(self, pending.release, pending.address);
@@ -129,7 +126,7 @@ int library_attend(CLibraryObject *self)
             return -1;
         }
     }
-    self->attention = false;
+    self->attention = self->trouble != NULL;
     return 0;
 }
 
@@ -144,7 +141,7 @@ void library_call_failed(CLibraryObject *self)
         // (exit, Ctrl-C, a deadline) did so anywhere.
         trouble = !self->callback_raised && (PyErr_GivenExceptionMatches(exception, state->WasmError) ||
                                              !PyErr_GivenExceptionMatches(exception, PyExc_Exception));
-        if (self->stack != NULL && self->store->depth == 0 && self->store->handle != NULL) {
+        if (self->stack != NULL && self->store->depth == self->stack_depth && self->store->handle != NULL) {
             aw_error error;
             if (self->store->api->global_set(self->stack->item.global, &self->stack_start, &error) < 0) {
                 trouble = true;
@@ -283,6 +280,7 @@ static PyObject *CLibrary_bind(PyObject *object, PyObject *args)
     }
     self->generation++;
     self->stack_start = start;
+    self->stack_depth = 0;
     self->arena = self->arena_size = self->arena_top = 0;
     pending_forget(self);
     self->attention = self->callback_raised = false;

@@ -195,6 +195,7 @@ struct wasi_file {
     uint32_t references;  // its descriptor, and calls that use it while the embedder's code runs
     uint8_t filetype;
     bool writable;  // it, or what is beneath it, may be changed
+    bool counted;   // what is written to it counts as output
     uint16_t fdflags;
     uint64_t rights;  // those that make sense for it
 };
@@ -254,6 +255,10 @@ struct aw_wasi {
     uint64_t clock_advance;  // by readings and sleeps
     bool seeded;
     uint64_t random_state[4];
+    struct {
+        bool truncate;
+        uint64_t allowed, used, dropped;  // bytes
+    } output;                             // of `counted` files
     enum { OPENAT2_UNKNOWN, OPENAT2_WORKS, OPENAT2_MISSING } openat2;
 };
 

@@ -45,6 +45,8 @@ int aw_wasi_host_errno(int wasi_errno);  // WASI's number as the host's
 typedef struct aw_wasi_host {
     // Asked several times a second while the program waits for something: nonzero ends it with AW_ERROR_HOST. May be NULL.
     int (*check)(void *data);
+    // The program wrote *used* bytes, or would have, where *allowed* are (aw_wasi_limit_output). Returns WASI_RAISED.
+    int (*output_exceeded)(void *data, uint64_t used, uint64_t allowed);
     void *data;
 } aw_wasi_host;
 
@@ -76,6 +78,10 @@ void aw_wasi_set_clock(aw_wasi *wasi, const aw_wasi_clock *clock);
 
 enum { AW_WASI_SEED = 32 };
 void aw_wasi_set_seed(aw_wasi *wasi, const uint8_t seed[AW_WASI_SEED]);  // random numbers follow from it
+// What stdout and stderr, which are there, may take together: then the program ends by `output_exceeded`, or, to be truncated, the
+// rest is dropped and counted.
+void aw_wasi_limit_output(aw_wasi *wasi, uint64_t bytes, bool truncate);
+uint64_t aw_wasi_output_dropped(const aw_wasi *wasi);
 
 // For tests: resolve paths without openat2, as on older kernels.
 void aw_wasi_avoid_openat2(aw_wasi *wasi);

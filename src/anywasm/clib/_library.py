@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
-    from typing import Any, Literal, TypeAlias
+    from typing import Any, Literal, NoReturn, TypeAlias
 
     from typing_extensions import Self
 
@@ -74,10 +74,21 @@ def load(
     error until they are asked for: headers tell more than a build holds.
     """
     module = _module(source, engine_for(engine, fuel, timeout))
+    check_encoding(encoding)
     options: dict[str, Any] = {"frees": frees, "bytes": bytes, "pointers": pointers}
     found = _declarations(module, declarations, options)
     settings = {"imports": imports, "wasi": wasi, "memory": memory, "fuel": fuel, "timeout": timeout}
     return Library(module, found, encoding=encoding, settings=settings, **options)
+
+
+def check_encoding(encoding: str | None) -> None:
+    """It must be one in which a C string may be: a NUL byte ends it."""
+    if encoding is None or encoding == "utf-8":
+        return
+    if not isinstance(encoding, str):
+        raise TypeError(f"encoding: expected str or None, got {type(encoding).__name__}")
+    if b"\0" in "a".encode(encoding):
+        raise ValueError(f"encoding: {encoding} has NUL bytes within text, and C ends a string there")
 
 
 def _module(source: Module | _ModuleSource, engine: Engine | None) -> Module:
@@ -234,7 +245,7 @@ class Library:
             function._rebind(self._instance.exports[name], self._release(name))
 
     def close(self) -> None:
-        """Free everything now. Every use raises ValueError from then on. Closing twice is fine.
+        """Free everything now. Every use raises ValueError from then on, unless :meth:`reset` opens it anew.
 
         Raises BufferError while views of its memory exist, RuntimeError while one of its functions runs.
         """
@@ -306,6 +317,8 @@ class Library:
         return int(address)
 
     def __getattr__(self, name: str) -> Any:
+        if name in Library.__slots__:  # before __init__ is over
+            raise AttributeError(name)
         declarations = self._declarations
         if name in declarations.variables:
             declared = declarations.variables[name]
@@ -322,6 +335,9 @@ class Library:
         if declared is None or hasattr(type(self), name):
             raise AttributeError(f"cannot set {name!r}: it is no variable of the library", name=name, obj=self)
         self._core.write(declared.type, self._address(name), value, name, declared.readonly)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Library cannot be copied or pickled: load it again, a Module may be shared")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"cannot delete {name!r}", name=name, obj=self)
