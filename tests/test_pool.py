@@ -373,6 +373,23 @@ def test_time_is_limited_and_the_next_use_is_not_touched(engine: anywasm.Engine,
             assert instance.exports.count() == 1
 
 
+def test_the_stack_is_limited(engine: anywasm.Engine, make: MakePool, binary: bytes) -> None:
+    def depth(stack: int) -> int:
+        good, bad = 0, 1_000_000
+        pool = make(1, source=binary, engine=engine.name, stack=stack)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            try:
+                with pool.get() as instance:
+                    instance.exports.deep(middle)
+                good = middle
+            except anywasm.Trap:
+                bad = middle
+        return good
+
+    assert 0 < depth(64 << 10) < depth(256 << 10)
+
+
 def test_an_engine_with_room_for_fewer_is_refused(engine: anywasm.Engine, make: MakePool, binary: bytes) -> None:
     if "pooling" not in next(info for info in anywasm.engines() if info.name == engine.name).capabilities:
         pytest.skip("the engine makes no room ahead")
