@@ -186,7 +186,8 @@ def test_what_cannot_be_a_stream_is_told(settings: dict[str, Any], error: type[E
 def test_a_file_that_is_closed_by_then_is_told(engine: anywasm.Engine, tmp_path: Path) -> None:
     for mode, name in (("wb", "stdout"), ("rb", "stdin")):
         with open(tmp_path / "file", mode) as file:
-            settings = anywasm.Wasi(**{name: file})
+            given: dict[str, Any] = {name: file}
+            settings = anywasm.Wasi(**given)
         with pytest.raises(ValueError, match="closed"):
             anywasm.Store(engine, wasi=settings)
 

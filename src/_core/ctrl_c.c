@@ -39,13 +39,18 @@ static void on_sigint(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
-bool ctrl_c_begin(const aw_engine_api *api, aw_store *store, bool handles_signals)
+bool ctrl_c_main_thread(void)
 {
     static _Thread_local int is_main;  // 0 not known yet, 1 yes, -1 no
     if (is_main == 0) {
         is_main = getpid() == (pid_t)syscall(SYS_gettid) ? 1 : -1;
     }
-    if (is_main < 0 || running_store != NULL || sigaction(SIGINT, NULL, &before) != 0) {
+    return is_main > 0;
+}
+
+bool ctrl_c_begin(const aw_engine_api *api, aw_store *store, bool handles_signals)
+{
+    if (!ctrl_c_main_thread() || running_store != NULL || sigaction(SIGINT, NULL, &before) != 0) {
         return false;
     }
     // A program that ignores SIGINT, or dies of it at once, keeps doing so.

@@ -12,4 +12,6 @@
 bool ctrl_c_begin(const aw_engine_api *api, aw_store *store, bool handles_signals);
 void ctrl_c_end(void);
 
+bool ctrl_c_main_thread(void);  // whether this is it
+
 #endif

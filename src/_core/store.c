@@ -727,6 +727,9 @@ static PyObject *Store_interrupt(PyObject *object, PyObject *Py_UNUSED(ignored))
     }
     self->interrupted = true;
     self->api->store_interrupt(self->handle);
+    if (self->wasi != NULL) {
+        wasihost_wake(self->wasi);
+    }
     Py_RETURN_NONE;
 }
 

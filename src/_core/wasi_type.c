@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctrl_c.h"
 #include "errors.h"
 #include "wasi/wasi.h"
 
@@ -82,6 +83,11 @@ aw_func *wasihost_func_new(PyObject *self, const aw_functype *type, aw_hostfunc 
     return func;
 }
 
+void wasihost_wake(PyObject *self)
+{
+    aw_wasi_wake(wasihost_cast(self)->wasi);
+}
+
 bool wasihost_exit(PyObject *self, uint32_t *status)
 {
     return aw_wasi_take_exit(wasihost_cast(self)->wasi, status);
@@ -89,7 +95,7 @@ bool wasihost_exit(PyObject *self, uint32_t *status)
 
 // --- what the program's host functions call ----------------------------------------------------------------------
 
-// While the program waits for something: is it to end? Asked without the GIL, twenty times a second.
+// While the program waits for something: is it to end? Asked without the GIL.
 static int on_check(void *data)
 {
     StoreObject *store = ((WasiHostObject *)data)->store;
@@ -104,6 +110,16 @@ static int on_check(void *data)
     }
     store_gil_return(store, token);
     return status;
+}
+
+// When to ask: at the call's deadline. Signals to another thread of the process, of which the main thread is not told, and what else
+// nobody tells, are looked for now and then; Python's handlers run in the main thread.
+static uint64_t patience(void *data, uint64_t now)
+{
+    enum { MILLISECOND = 1000000 };
+    double deadline = ((WasiHostObject *)data)->store->deadline * 1e9;  // this thread's own
+    uint64_t until = now + (uint64_t)MILLISECOND * (ctrl_c_main_thread() ? 50 : 1000);
+    return deadline > 0 && deadline < (double)until ? (uint64_t)deadline + 1 : until;
 }
 
 static int on_output_exceeded(void *data, uint64_t used, uint64_t allowed)
@@ -377,7 +393,8 @@ static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keyw
     if (self == NULL) {
         return NULL;
     }
-    self->wasi = aw_wasi_new(&(aw_wasi_host){.check = on_check, .output_exceeded = on_output_exceeded, .data = self});
+    self->wasi = aw_wasi_new(
+        &(aw_wasi_host){.check = on_check, .patience = patience, .output_exceeded = on_output_exceeded, .data = self});
     PyObject *items = NULL;
     if (self->wasi == NULL) {
         PyErr_NoMemory();

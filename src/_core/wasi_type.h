@@ -18,6 +18,9 @@ int wasihost_bind(PyObject *self, StoreObject *store);
 bool wasihost_find(const char *name, size_t length, const aw_functype **type, aw_hostfunc *function);
 aw_func *wasihost_func_new(PyObject *self, const aw_functype *type, aw_hostfunc function, aw_error *error);
 
+// If the program waits, it is asked at once whether to go on.
+void wasihost_wake(PyObject *self);
+
 // The program has called proc_exit: true once, with the status.
 bool wasihost_exit(PyObject *self, uint32_t *status);
 

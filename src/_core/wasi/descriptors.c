@@ -287,11 +287,15 @@ static int no_file(const wasi_file *file, int otherwise)
     return file->filetype == FILETYPE_DIRECTORY ? WASI_EBADF : otherwise;
 }
 
-static int seek(wasi_call *call, const aw_raw *number, uint64_t right, int64_t offset, uint32_t whence, uint32_t result)
+// *tells*: the position stays as it is, which needs a lesser right.
+static int seek(wasi_call *call, const aw_raw *number, bool tells, int64_t offset, uint32_t whence, uint32_t result)
 {
     static const int whences[] = {SEEK_SET, SEEK_CUR, SEEK_END};
     wasi_descriptor *descriptor;
-    int error = descriptor_get(call->wasi, number, right, &descriptor);
+    int error = descriptor_get(call->wasi, number, RIGHT_FD_SEEK, &descriptor);
+    if (error == WASI_ENOTCAPABLE && tells) {
+        error = descriptor_get(call->wasi, number, RIGHT_FD_TELL, &descriptor);
+    }
     if (error != WASI_OK) {
         return error;
     }
@@ -315,15 +319,13 @@ static int seek(wasi_call *call, const aw_raw *number, uint64_t right, int64_t o
 
 int wasi_fd_seek(wasi_call *call, const aw_raw *arguments)
 {
-    // Asking where one is needs the lesser right.
     bool tells = arguments[1].i64 == 0 && u32(&arguments[2]) == 1;
-    return seek(call, &arguments[0], tells ? RIGHT_FD_TELL : RIGHT_FD_SEEK, arguments[1].i64, u32(&arguments[2]),
-                u32(&arguments[3]));
+    return seek(call, &arguments[0], tells, arguments[1].i64, u32(&arguments[2]), u32(&arguments[3]));
 }
 
 int wasi_fd_tell(wasi_call *call, const aw_raw *arguments)
 {
-    return seek(call, &arguments[0], RIGHT_FD_TELL, 0, 1, u32(&arguments[1]));
+    return seek(call, &arguments[0], true, 0, 1, u32(&arguments[1]));
 }
 
 int wasi_fd_filestat_get(wasi_call *call, const aw_raw *arguments)
@@ -357,7 +359,7 @@ int wasi_fd_filestat_set_times(wasi_call *call, const aw_raw *arguments)
     struct timespec times[2];
     int error = descriptor_get(call->wasi, &arguments[0], RIGHT_FD_FILESTAT_SET_TIMES, &descriptor);
     if (error == WASI_OK) {
-        error = times_load(u64(&arguments[1]), u64(&arguments[2]), u32(&arguments[3]), times);
+        error = times_load(call->wasi, u64(&arguments[1]), u64(&arguments[2]), u32(&arguments[3]), times);
     }
     if (error != WASI_OK) {
         return error;

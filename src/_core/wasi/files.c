@@ -36,6 +36,16 @@ int vectors_get(const wasi_call *call, uint32_t pointer, uint32_t count, struct 
     return (int)count;
 }
 
+static bool vectors_are_empty(const struct iovec *vectors, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (vectors[i].iov_len > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 // Write to a file that counts: what is still allowed, and then it is over, one way or the other.
 static int write_counted(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset,
                          size_t *done)
@@ -66,12 +76,13 @@ static int write_counted(wasi_call *call, wasi_file *file, struct iovec *vectors
     return WASI_OK;
 }
 
-// All four. *offset* is -1 for the file's own position.
-static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, int64_t offset, uint32_t result)
+// All four. *at* is NULL for the file's own position.
+static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, const aw_raw *at, uint32_t result)
 {
+    int64_t offset = at != NULL ? at->i64 : -1;
     struct iovec vectors[MOST_VECTORS];
     wasi_descriptor *descriptor;
-    uint64_t right = (reads ? RIGHT_FD_READ : RIGHT_FD_WRITE) | (offset >= 0 ? RIGHT_FD_SEEK : 0);
+    uint64_t right = (reads ? RIGHT_FD_READ : RIGHT_FD_WRITE) | (at != NULL ? RIGHT_FD_SEEK : 0);
     int error = descriptor_get(call->wasi, &arguments[0], right, &descriptor);
     if (error != WASI_OK) {
         return error;
@@ -83,6 +94,9 @@ static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, int64_
     if (function == NULL || (file->rights & (reads ? RIGHT_FD_READ : RIGHT_FD_WRITE)) == 0) {
         return reads && file->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR : WASI_EBADF;
     }
+    if (at != NULL && offset < 0) {
+        return WASI_EINVAL;
+    }
     int count = vectors_get(call, u32(&arguments[1]), u32(&arguments[2]), vectors);
     if (count < 0) {
         return -count;
@@ -91,6 +105,9 @@ static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, int64_
         return WASI_EFAULT;
     }
     size_t done = 0;
+    if (offset < 0 && vectors_are_empty(vectors, count)) {
+        return guest_store(call, result, &(uint32_t){0}, 4) ? WASI_OK : WASI_EFAULT;  // without waiting
+    }
     file->references++;  // the embedder's code may let the guest close it
     error = !reads && file->counted ? write_counted(call, file, vectors, count, offset, &done)
                                     : function(call, file, vectors, count, offset, &done);
@@ -101,24 +118,22 @@ static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, int64_
 
 int wasi_fd_read(wasi_call *call, const aw_raw *arguments)
 {
-    return transfer(call, arguments, true, -1, u32(&arguments[3]));
+    return transfer(call, arguments, true, NULL, u32(&arguments[3]));
 }
 
 int wasi_fd_write(wasi_call *call, const aw_raw *arguments)
 {
-    return transfer(call, arguments, false, -1, u32(&arguments[3]));
+    return transfer(call, arguments, false, NULL, u32(&arguments[3]));
 }
 
 int wasi_fd_pread(wasi_call *call, const aw_raw *arguments)
 {
-    int64_t offset = arguments[3].i64;
-    return offset < 0 ? WASI_EINVAL : transfer(call, arguments, true, offset, u32(&arguments[4]));
+    return transfer(call, arguments, true, &arguments[3], u32(&arguments[4]));
 }
 
 int wasi_fd_pwrite(wasi_call *call, const aw_raw *arguments)
 {
-    int64_t offset = arguments[3].i64;
-    return offset < 0 ? WASI_EINVAL : transfer(call, arguments, false, offset, u32(&arguments[4]));
+    return transfer(call, arguments, false, &arguments[3], u32(&arguments[4]));
 }
 
 // --- listings -----------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files of the host's that are no directories, and the host's error numbers.
 //
-// A regular file's reads and writes go straight to the host. Whatever else there is (terminals, pipes, sockets, devices) may make
-// its caller wait, so waiting is done by wasi_wait, which a deadline or a signal ends; whether the guest wants to wait is a flag of
-// ours, and the host's own O_NONBLOCK is left alone: standard streams share it with whoever else has them.
+// A regular file's reads and writes go straight to the host. Whatever else there is (terminals, pipes, devices; sockets are in
+// sockets.c) may make its caller wait, so waiting is done by wasi_wait, which a deadline or a signal ends; whether the guest wants to
+// wait is a flag of ours, and the host's own O_NONBLOCK is left alone: standard streams share it with whoever else has them.
 
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ typedef struct host_file {
     int descriptor;  // owned
     bool ours;       // nobody else has this open file: its flags may be changed
     bool waits;      // reading or writing may take as long as somebody else likes
+    int writing;     // `descriptor`, or another one of the same file, owned, that never waits, for writing
+    bool prompt;     // `writing` never waits
 } host_file;
 
 static host_file *host_cast(wasi_file *self)
@@ -154,24 +157,33 @@ void filestat_fill(wasi_filestat *out, const struct stat *info)
 // --- reading and writing ---------------------------------------------------------------------------------------------
 
 // Until the file is ready; one that is not to wait says EAGAIN instead.
-static int host_wait(wasi_call *call, host_file *self, short events)
+static int host_wait(wasi_call *call, host_file *self, int descriptor, short events)
 {
-    struct pollfd poll = {.fd = self->descriptor, .events = events};
+    struct pollfd polls[2] = {{.fd = descriptor, .events = events}};
     bool waits = (self->base.fdflags & FDFLAG_NONBLOCK) == 0;
-    int error = wasi_wait(call->wasi, &poll, 1, waits ? WASI_FOREVER : 0);
-    return error == WASI_OK && poll.revents == 0 ? WASI_EAGAIN : error;
+    int error = wasi_wait(call->wasi, polls, 1, waits ? WASI_FOREVER : 0);
+    return error == WASI_OK && polls[0].revents == 0 ? WASI_EAGAIN : error;
+}
+
+// Read what is there. Somebody else may have taken it since: that is told where the kernel can (Linux 6.4 for pipes).
+static ssize_t read_some(host_file *self, struct iovec *vectors, int count)
+{
+    ssize_t result = self->waits ? preadv2(self->descriptor, vectors, count, -1, RWF_NOWAIT) : -1;
+    bool cannot = !self->waits ||
+                  (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ESPIPE));
+    return cannot ? readv(self->descriptor, vectors, count) : result;
 }
 
 static int host_read(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset, size_t *done)
 {
     host_file *self = host_cast(file);
     for (;;) {
-        int error = self->waits ? host_wait(call, self, POLLIN) : WASI_OK;
+        int error = self->waits && offset < 0 ? host_wait(call, self, self->descriptor, POLLIN) : WASI_OK;
         if (error != WASI_OK) {
             return error;
         }
         ssize_t result = offset >= 0 ? preadv(self->descriptor, vectors, count, offset)
-                                     : readv(self->descriptor, vectors, count);
+                                     : read_some(self, vectors, count);
         if (result >= 0) {
             *done = (size_t)result;
             return WASI_OK;
@@ -186,7 +198,8 @@ static int host_read(wasi_call *call, wasi_file *file, struct iovec *vectors, in
     }
 }
 
-// To what may wait, PIPE_BUF bytes at a time: where poll() says that there is room, there is room for that many.
+// To what may wait. Where writing does not wait by itself, PIPE_BUF bytes at a time: where poll() says that there is room in a pipe,
+// there is room for that many.
 static int host_write_waiting(wasi_call *call, host_file *self, const struct iovec *vectors, int count, size_t *done)
 {
     *done = 0;
@@ -194,24 +207,27 @@ static int host_write_waiting(wasi_call *call, host_file *self, const struct iov
         const uint8_t *bytes = vectors[i].iov_base;
         size_t left = vectors[i].iov_len;
         while (left > 0) {
-            int error = host_wait(call, self, POLLOUT);
+            int error = self->prompt ? WASI_OK : host_wait(call, self, self->writing, POLLOUT);
             ssize_t result = 0;
             if (error == WASI_OK) {
-                result = write(self->descriptor, bytes, left < PIPE_BUF ? left : PIPE_BUF);
+                result = write(self->writing, bytes, self->prompt || left < PIPE_BUF ? left : PIPE_BUF);
                 error = result >= 0 ? WASI_OK : wasi_errno();
             }
-            if (error == WASI_EINTR || (error == WASI_EAGAIN && (self->base.fdflags & FDFLAG_NONBLOCK) == 0)) {
-                if (wasi_check(call->wasi) < 0) {
-                    return WASI_RAISED;
-                }
-                continue;
+            if (error == WASI_EINTR) {
+                error = wasi_check(call->wasi);
+            }
+            else if (error == WASI_EAGAIN) {
+                bool waits = (self->base.fdflags & FDFLAG_NONBLOCK) == 0;
+                error = waits ? host_wait(call, self, self->writing, POLLOUT) : WASI_EAGAIN;
             }
             if (error != WASI_OK) {
                 return error < 0 || *done == 0 ? error : WASI_OK;
             }
-            bytes += result;
-            left -= (size_t)result;
-            *done += (size_t)result;
+            if (result > 0) {
+                bytes += result;
+                left -= (size_t)result;
+                *done += (size_t)result;
+            }
         }
     }
     return WASI_OK;
@@ -262,6 +278,9 @@ static uint64_t host_available(wasi_file *file)
 static void host_close(wasi_file *self)
 {
     close(host_cast(self)->descriptor);
+    if (host_cast(self)->writing != host_cast(self)->descriptor) {
+        close(host_cast(self)->writing);
+    }
     free(self);
 }
 
@@ -346,6 +365,28 @@ static const wasi_kind host_kind = {
     .available = host_available,
 };
 
+// Another descriptor for writing to a pipe or a terminal, with flags of its own, so that it can be one that does not wait, or -1. A
+// write that waits would not hear of a deadline; poll() does not help, since it tells of room for some bytes only. What waits for the
+// other side of a pipe to be closed sees both go at once.
+static int open_prompt(int descriptor, int flags, const struct stat *info)
+{
+    unsigned master;
+    bool terminal = S_ISCHR(info->st_mode) && isatty(descriptor) &&
+                    ioctl(descriptor, TIOCGPTN, &master) < 0;  // opening a master makes a new one
+    if ((flags & O_ACCMODE) == O_RDONLY || !(terminal || S_ISFIFO(info->st_mode))) {
+        return -1;
+    }
+    char name[40];
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", descriptor);
+    int opened = open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat other;
+    if (opened >= 0 && (fstat(opened, &other) < 0 || other.st_dev != info->st_dev || other.st_ino != info->st_ino)) {
+        close(opened);
+        opened = -1;
+    }
+    return opened;
+}
+
 wasi_file *host_file_new(int descriptor, bool ours, bool writable, uint16_t fdflags)
 {
     struct stat info;
@@ -372,6 +413,9 @@ wasi_file *host_file_new(int descriptor, bool ours, bool writable, uint16_t fdfl
     self->descriptor = descriptor;
     self->ours = ours;
     self->waits = !S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode);
+    int prompt = ours ? -1 : open_prompt(descriptor, flags, &info);
+    self->writing = prompt >= 0 ? prompt : descriptor;
+    self->prompt = prompt >= 0 || (ours && (flags & O_NONBLOCK) != 0);
     if (!ours) {
         fdflags = (uint16_t)((flags & O_APPEND ? FDFLAG_APPEND : 0) | ((flags & O_SYNC) == O_SYNC ? FDFLAG_SYNC
                                                                        : flags & O_DSYNC          ? FDFLAG_DSYNC

@@ -5,6 +5,7 @@
 #define AW_WASI_INTERNAL_H
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -265,6 +266,7 @@ typedef struct wasi_texts {
 struct aw_wasi {
     const aw_engine_api *api;
     aw_wasi_host host;
+    atomic_int waker;  // what wakes a wait, see poll.c
     wasi_texts arguments, environment;
     wasi_descriptor *descriptors;  // owned
     uint32_t descriptor_count;
@@ -292,7 +294,7 @@ bool descriptors_have_room(const aw_wasi *wasi);  // for one more
 
 void descriptors_close(aw_wasi *wasi);
 // The times of a set_times function out of the guest's arguments: 0 or an errno.
-int times_load(uint64_t accessed, uint64_t modified, uint32_t flags, struct timespec out[2]);
+int times_load(const aw_wasi *wasi, uint64_t accessed, uint64_t modified, uint32_t flags, struct timespec out[2]);
 
 // --- waiting --------------------------------------------------------------------------------------------------------
 
@@ -309,10 +311,11 @@ bool wasi_stands(const aw_wasi *wasi);                // it does not
 // A reading of one of the program's clocks: 0 or an errno.
 int wasi_clock_read(aw_wasi *wasi, uint32_t number, uint64_t *out);
 // As ppoll until *deadline* on the monotonic clock, but ends when the embedder says so: WASI_OK (look at `revents`), an errno, or
-// WASI_RAISED. A deadline in the past only looks.
+// WASI_RAISED. A deadline in the past only looks. There is room for one more in *polls*.
 int wasi_wait(aw_wasi *wasi, struct pollfd *polls, size_t count, uint64_t deadline);
 // Something long is going on: 0, or WASI_RAISED when it is to end.
 int wasi_check(aw_wasi *wasi);
+void waker_close(aw_wasi *wasi);
 
 int wasi_clock(uint32_t number, clockid_t *out);
 

@@ -47,13 +47,20 @@ static int path_begin(wasi_call *call, const aw_raw *number, const aw_raw *point
     return error == WASI_OK && changes && !(*directory)->writable ? WASI_EROFS : error;
 }
 
-int times_load(uint64_t accessed, uint64_t modified, uint32_t flags, struct timespec out[2])
+int times_load(const aw_wasi *wasi, uint64_t accessed, uint64_t modified, uint32_t flags, struct timespec out[2])
 {
     uint64_t given[2] = {accessed, modified};
+    if ((flags & ~(uint32_t)(FST_ATIM | FST_ATIM_NOW | FST_MTIM | FST_MTIM_NOW)) != 0) {
+        return WASI_EINVAL;
+    }
     for (int i = 0; i < 2; i++) {
         uint32_t bits = flags >> (2 * i) & (FST_ATIM | FST_ATIM_NOW);  // the modified time's are the next two
         if (bits == (FST_ATIM | FST_ATIM_NOW)) {
             return WASI_EINVAL;
+        }
+        if (wasi->own_clock && bits == FST_ATIM_NOW) {
+            bits = FST_ATIM;
+            given[i] = wasi_realtime(wasi);
         }
         out[i] = (struct timespec){.tv_sec = (time_t)(given[i] / 1000000000), .tv_nsec = (long)(given[i] % 1000000000)};
         if (bits != FST_ATIM) {
@@ -61,6 +68,11 @@ int times_load(uint64_t accessed, uint64_t modified, uint32_t flags, struct time
         }
     }
     return WASI_OK;
+}
+
+static bool lookup_is_known(const aw_raw *flags)
+{
+    return (u32(flags) & ~(uint32_t)LOOKUP_SYMLINK_FOLLOW) == 0;
 }
 
 // --- what has one path -------------------------------------------------------------------------------------------
@@ -95,6 +107,9 @@ int wasi_path_filestat_get(wasi_call *call, const aw_raw *arguments)
     char path[WASI_PATH_MAX];
     wasi_filestat out;
     int error = path_begin(call, &arguments[0], &arguments[2], RIGHT_PATH_FILESTAT_GET, false, &directory, path);
+    if (error == WASI_OK && !lookup_is_known(&arguments[1])) {
+        error = WASI_EINVAL;
+    }
     if (error == WASI_OK) {
         error = directory->kind->path_stat(call->wasi, directory, path, u32(&arguments[1]) & LOOKUP_SYMLINK_FOLLOW,
                                            &out);
@@ -108,8 +123,11 @@ int wasi_path_filestat_set_times(wasi_call *call, const aw_raw *arguments)
     char path[WASI_PATH_MAX];
     struct timespec times[2];
     int error = path_begin(call, &arguments[0], &arguments[2], RIGHT_PATH_FILESTAT_SET_TIMES, true, &directory, path);
+    if (error == WASI_OK && !lookup_is_known(&arguments[1])) {
+        error = WASI_EINVAL;
+    }
     if (error == WASI_OK) {
-        error = times_load(u64(&arguments[4]), u64(&arguments[5]), u32(&arguments[6]), times);
+        error = times_load(call->wasi, u64(&arguments[4]), u64(&arguments[5]), u32(&arguments[6]), times);
     }
     return error != WASI_OK ? error
                             : directory->kind->path_set_times(call->wasi, directory, path,
@@ -166,7 +184,7 @@ int wasi_path_link(wasi_call *call, const aw_raw *arguments)
 {
     wasi_file *from, *to;
     char path[WASI_PATH_MAX], other_path[WASI_PATH_MAX];
-    if (u32(&arguments[1]) & LOOKUP_SYMLINK_FOLLOW) {
+    if (u32(&arguments[1]) != 0) {
         return WASI_EINVAL;  // a link to a link is one to that very link
     }
     int error = path_begin(call, &arguments[0], &arguments[2], RIGHT_PATH_LINK_SOURCE, true, &from, path);
@@ -196,7 +214,9 @@ int wasi_path_open(wasi_call *call, const aw_raw *arguments)
     wasi_descriptor *descriptor;
     wasi_file *directory, *file;
     char path[WASI_PATH_MAX];
-    uint64_t right = RIGHT_PATH_OPEN | (how.oflags & OFLAG_CREAT ? RIGHT_PATH_CREATE_FILE : 0);
+    uint64_t right = RIGHT_PATH_OPEN | (how.oflags & OFLAG_CREAT ? RIGHT_PATH_CREATE_FILE : 0) |
+                     (how.oflags & OFLAG_TRUNC ? RIGHT_PATH_FILESTAT_SET_SIZE : 0) |
+                     (how.fdflags & (FDFLAG_DSYNC | FDFLAG_RSYNC | FDFLAG_SYNC) ? RIGHT_FD_SYNC : 0);
     int error = path_begin(call, &arguments[0], &arguments[2], right, false, &directory, path);
     if (error == WASI_OK) {
         error = descriptor_get(call->wasi, &arguments[0], right, &descriptor);
@@ -206,6 +226,11 @@ int wasi_path_open(wasi_call *call, const aw_raw *arguments)
     }
     if (guest_bytes(call, u32(&arguments[8]), 4) == NULL) {
         return WASI_EFAULT;
+    }
+    if (!lookup_is_known(&arguments[1]) ||
+        (how.oflags & ~(uint32_t)(OFLAG_CREAT | OFLAG_DIRECTORY | OFLAG_EXCL | OFLAG_TRUNC)) != 0 ||
+        (how.fdflags & ~(uint32_t)(FDFLAG_APPEND | FDFLAG_DSYNC | FDFLAG_NONBLOCK | FDFLAG_RSYNC | FDFLAG_SYNC)) != 0) {
+        return WASI_EINVAL;
     }
     uint64_t inheriting = descriptor->inheriting;
     if ((wanted & ~inheriting & (RIGHT_FD_READ | RIGHT_FD_WRITE)) != 0) {

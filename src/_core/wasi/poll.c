@@ -3,13 +3,16 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "internal.h"
 
 // --- waiting -----------------------------------------------------------------------------------------------------
 
-// The embedder is asked whether to go on after each slice of waiting, and whenever a signal came. 50 ms: a deadline or Ctrl-C is felt
-// at once, and twenty wake-ups a second cost nothing.
+// What ends a wait besides what is waited for: a signal to this thread, after which the embedder is asked whether to go on; aw_wasi_wake,
+// by a descriptor that is waited for, too; and the time that the embedder names, such as its deadline. So nobody has to look again and
+// again, but where there is no such descriptor.
 enum { SLICE = 50 * 1000 * 1000 };
 
 int wasi_check(aw_wasi *wasi)
@@ -17,22 +20,81 @@ int wasi_check(aw_wasi *wasi)
     return wasi->host.check != NULL && wasi->host.check(wasi->host.data) != 0 ? WASI_RAISED : 0;
 }
 
+// The descriptor is made for the first wait, and kept: it is stored as one more than it is.
+static int waker_get(const aw_wasi *wasi)
+{
+    return atomic_load(&wasi->waker) - 1;
+}
+
+// 0, or WASI_RAISED: before it was there, nobody could wake this program.
+static int waker_open(aw_wasi *wasi)
+{
+    if (waker_get(wasi) >= 0) {
+        return WASI_OK;
+    }
+    int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (descriptor < 0) {
+        return WASI_OK;
+    }
+    atomic_store(&wasi->waker, descriptor + 1);
+    return wasi_check(wasi);
+}
+
+void waker_close(aw_wasi *wasi)
+{
+    if (waker_get(wasi) >= 0) {
+        close(waker_get(wasi));
+    }
+}
+
+void aw_wasi_wake(aw_wasi *wasi)
+{
+    uint64_t one = 1;
+    int descriptor = waker_get(wasi);
+    if (descriptor >= 0 && write(descriptor, &one, sizeof(one)) < 0) {
+        // It is full, so it wakes.
+    }
+}
+
+static void waker_drain(const aw_wasi *wasi)
+{
+    uint64_t count;
+    if (read(waker_get(wasi), &count, sizeof(count)) < 0) {
+        // Somebody else has it, after a fork.
+    }
+}
+
+// When to ask the embedder next, on the host's monotonic clock.
+static uint64_t asked_next(const aw_wasi *wasi, uint64_t now)
+{
+    uint64_t until = wasi->host.patience != NULL ? wasi->host.patience(wasi->host.data, now) : WASI_FOREVER;
+    return waker_get(wasi) < 0 && until > now + SLICE ? now + SLICE : until;
+}
+
 int wasi_wait(aw_wasi *wasi, struct pollfd *polls, size_t count, uint64_t deadline)
 {
-    for (;;) {
-        uint64_t now = monotonic_now();
-        uint64_t left = deadline > now ? deadline - now : 0;
-        bool last = left <= SLICE;
-        if (!last) {
-            left = SLICE;
-        }
-        struct timespec slice = {.tv_nsec = (long)left};
-        int result = ppoll(polls, (nfds_t)count, &slice, NULL);
-        if (result > 0 || (result == 0 && last)) {
-            return WASI_OK;
-        }
+    uint64_t now = monotonic_now();
+    if (deadline > now && waker_open(wasi) < 0) {
+        return WASI_RAISED;
+    }
+    polls[count] = (struct pollfd){.fd = waker_get(wasi), .events = POLLIN};
+    for (;; now = monotonic_now()) {
+        uint64_t asked = asked_next(wasi, now), until = asked < deadline ? asked : deadline;
+        uint64_t left = until > now ? until - now : 0;
+        struct timespec time = {.tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
+        int result = ppoll(polls, (nfds_t)count + 1, &time, NULL);
         if (result < 0 && errno != EINTR) {
             return wasi_errno();
+        }
+        bool woken = result > 0 && polls[count].revents != 0;
+        if (result > (woken ? 1 : 0)) {
+            return WASI_OK;  // if it is to end, too, it hears so when it waits again, or the engine ends it
+        }
+        if (woken) {
+            waker_drain(wasi);
+        }
+        else if (result == 0 && until == deadline) {
+            return WASI_OK;
         }
         if (wasi_check(wasi) < 0) {
             return WASI_RAISED;
@@ -70,7 +132,7 @@ typedef struct subscription {
     uint64_t timeout;   // of a clock, in the program's time
     uint64_t deadline;  // the same on the host's monotonic one
     size_t poll_index;  // of a descriptor
-    wasi_file *file;
+    wasi_file *file;    // owned
 } subscription;
 
 static void subscription_fire(subscription *self, int error)
@@ -90,6 +152,10 @@ static void subscribe_clock(aw_wasi *wasi, subscription *self, const guest_subsc
         subscription_fire(self, WASI_ENOTSUP);  // no waiting for time that only passes while one works
         return;
     }
+    if ((given->flags & ~CLOCK_ABSOLUTE) != 0) {
+        subscription_fire(self, WASI_EINVAL);
+        return;
+    }
     self->timeout = given->timeout;
     if (given->flags & CLOCK_ABSOLUTE) {
         uint64_t now = 0;
@@ -104,12 +170,18 @@ static void subscribe_descriptor(wasi_call *call, subscription *self, const gues
 {
     wasi_descriptor *descriptor;
     aw_raw number = {.i32 = (int32_t)given->number};
-    int error = descriptor_get(call->wasi, &number, RIGHT_POLL_FD_READWRITE, &descriptor);
+    uint64_t right = given->kind == EVENT_READ ? RIGHT_FD_READ : RIGHT_FD_WRITE;
+    int error = descriptor_get(call->wasi, &number, RIGHT_POLL_FD_READWRITE | right, &descriptor);
+    // What listens is ready to be read when there is somebody to accept.
+    if (error == WASI_OK && (descriptor->file->rights & (right | RIGHT_SOCK_ACCEPT)) == 0) {
+        error = WASI_EBADF;  // as reading it, or writing to it
+    }
     if (error != WASI_OK) {
         subscription_fire(self, error);
         return;
     }
     self->file = descriptor->file;
+    self->file->references++;  // the embedder's code may let the guest close it
     int host = self->file->kind->waits_for != NULL ? self->file->kind->waits_for(self->file) : -1;
     if (host < 0) {
         subscription_fire(self, WASI_OK);
@@ -189,7 +261,7 @@ int wasi_poll_oneoff(wasi_call *call, const aw_raw *arguments)
         return WASI_EFAULT;
     }
     subscription *items = calloc(count, sizeof(*items));
-    struct pollfd *polls = calloc(count, sizeof(*polls));
+    struct pollfd *polls = calloc((size_t)count + 1, sizeof(*polls));
     size_t poll_count = 0;
     int error = WASI_ENOMEM;
     if (items == NULL || polls == NULL) {
@@ -230,6 +302,11 @@ int wasi_poll_oneoff(wasi_call *call, const aw_raw *arguments)
     }
     guest_store(call, u32(&arguments[3]), &events, 4);
 done:
+    for (uint32_t i = 0; items != NULL && i < count; i++) {
+        if (items[i].file != NULL) {
+            file_release(items[i].file);
+        }
+    }
     free(items);
     free(polls);
     return error;

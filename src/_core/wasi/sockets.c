@@ -36,8 +36,8 @@ static socket_file *socket_cast(wasi_file *self)
 // Until it is ready; one that is not to wait says EAGAIN instead.
 static int socket_wait(wasi_call *call, socket_file *self, short events)
 {
-    struct pollfd poll = {.fd = self->descriptor, .events = events};
-    return self->base.fdflags & FDFLAG_NONBLOCK ? WASI_EAGAIN : wasi_wait(call->wasi, &poll, 1, WASI_FOREVER);
+    struct pollfd polls[2] = {{.fd = self->descriptor, .events = events}};
+    return self->base.fdflags & FDFLAG_NONBLOCK ? WASI_EAGAIN : wasi_wait(call->wasi, polls, 1, WASI_FOREVER);
 }
 
 // The call to the host failed: WASI_OK if it is to be made again.
@@ -109,16 +109,16 @@ static int peek_all(wasi_call *call, socket_file *self, struct iovec *vectors, i
     enum { PAUSE = 5 * 1000 * 1000 };
     for (;;) {
         bool end;
-        struct pollfd poll = {.fd = self->descriptor, .events = POLLRDHUP};
+        struct pollfd polls[2] = {{.fd = self->descriptor, .events = POLLRDHUP}};
         int error = receive_once(call, self, vectors, count, MSG_PEEK, done, told, &end);
         if (error == WASI_OK && *done < wanted && !end) {
-            error = wasi_wait(call->wasi, &poll, 1, 0);
+            error = wasi_wait(call->wasi, polls, 1, 0);
         }
-        if (error != WASI_OK || *done >= wanted || end || poll.revents != 0 ||
+        if (error != WASI_OK || *done >= wanted || end || polls[0].revents != 0 ||
             (self->base.fdflags & FDFLAG_NONBLOCK) != 0) {
             return error;
         }
-        error = wasi_wait(call->wasi, NULL, 0, monotonic_now() + PAUSE);
+        error = wasi_wait(call->wasi, polls, 0, monotonic_now() + PAUSE);
         if (error != WASI_OK) {
             return error;
         }

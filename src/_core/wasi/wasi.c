@@ -30,6 +30,7 @@ static void texts_free(wasi_texts *texts)
 void aw_wasi_delete(aw_wasi *wasi)
 {
     descriptors_close(wasi);
+    waker_close(wasi);
     texts_free(&wasi->arguments);
     texts_free(&wasi->environment);
     free(wasi);

@@ -43,8 +43,10 @@ int aw_wasi_host_errno(int wasi_errno);  // WASI's number as the host's
 #define WASI_WOULD_BLOCK 6  // WASI's errno for "nothing now": EAGAIN
 
 typedef struct aw_wasi_host {
-    // Asked several times a second while the program waits for something: nonzero ends it with AW_ERROR_HOST. May be NULL.
+    // Asked while the program waits for something: nonzero ends it with AW_ERROR_HOST. That is after a signal to its thread, after
+    // aw_wasi_wake, and when it has been *patience* (nanoseconds of the host's monotonic clock). Both may be NULL.
     int (*check)(void *data);
+    uint64_t (*patience)(void *data, uint64_t now);
     // The program wrote *used* bytes, or would have, where *allowed* are (aw_wasi_limit_output). Returns WASI_RAISED.
     int (*output_exceeded)(void *data, uint64_t used, uint64_t allowed);
     void *data;
@@ -52,6 +54,9 @@ typedef struct aw_wasi_host {
 
 aw_wasi *aw_wasi_new(const aw_wasi_host *host);
 void aw_wasi_delete(aw_wasi *wasi);  // closes what it owns
+
+// If the program waits, `check` is asked at once. From any thread, and from signal handlers.
+void aw_wasi_wake(aw_wasi *wasi);
 
 // How memory of callers is reached; set when a store takes the program in.
 void aw_wasi_set_engine(aw_wasi *wasi, const aw_engine_api *api);
