@@ -47,6 +47,7 @@ def test_importing_brings_these_modules_alone() -> None:
         "_load",
         "_run",
         "wasi",
+        "wasi._filesystem",
         "wasi._mounts",
         "wasi._settings",
         "wasi._streams",

@@ -31,19 +31,16 @@ static host_file *host_cast(wasi_file *self)
 static const struct {
     int host, wasi;
 } errors[] = {
-        {E2BIG, WASI_E2BIG},         {EACCES, WASI_EACCES},   {EAGAIN, WASI_EAGAIN},
-        {EBADF, WASI_EBADF},         {EBUSY, WASI_EBUSY},     {EDQUOT, WASI_EDQUOT},
-        {EEXIST, WASI_EEXIST},       {EFAULT, WASI_EFAULT},   {EFBIG, WASI_EFBIG},
-        {EILSEQ, WASI_EILSEQ},       {EINTR, WASI_EINTR},     {EINVAL, WASI_EINVAL},
-        {EISDIR, WASI_EISDIR},       {ELOOP, WASI_ELOOP},     {EMFILE, WASI_EMFILE},
-        {EMLINK, WASI_EMLINK},       {ENFILE, WASI_ENFILE},   {ENODEV, WASI_ENODEV},
-        {ENOENT, WASI_ENOENT},       {ENOMEM, WASI_ENOMEM},   {ENOSPC, WASI_ENOSPC},
-        {ENOSYS, WASI_ENOSYS},       {ENOTDIR, WASI_ENOTDIR}, {ENOTEMPTY, WASI_ENOTEMPTY},
-        {ENOTSUP, WASI_ENOTSUP},     {ENOTTY, WASI_ENOTTY},   {ENXIO, WASI_ENXIO},
-        {EOVERFLOW, WASI_EOVERFLOW}, {EPERM, WASI_EPERM},     {EPIPE, WASI_EPIPE},
-        {ERANGE, WASI_ERANGE},       {EROFS, WASI_EROFS},     {ESPIPE, WASI_ESPIPE},
-        {ETIMEDOUT, WASI_ETIMEDOUT}, {EXDEV, WASI_EXDEV},     {ENAMETOOLONG, WASI_ENAMETOOLONG},
-        {ETXTBSY, WASI_ETXTBSY},
+    {E2BIG, WASI_E2BIG},     {EACCES, WASI_EACCES},       {EAGAIN, WASI_EAGAIN},   {EBADF, WASI_EBADF},
+    {EBUSY, WASI_EBUSY},     {EDQUOT, WASI_EDQUOT},       {EEXIST, WASI_EEXIST},   {EFAULT, WASI_EFAULT},
+    {EFBIG, WASI_EFBIG},     {EILSEQ, WASI_EILSEQ},       {EINTR, WASI_EINTR},     {EINVAL, WASI_EINVAL},
+    {EISDIR, WASI_EISDIR},   {ELOOP, WASI_ELOOP},         {EMFILE, WASI_EMFILE},   {EMLINK, WASI_EMLINK},
+    {ENFILE, WASI_ENFILE},   {ENODEV, WASI_ENODEV},       {ENOENT, WASI_ENOENT},   {ENOMEM, WASI_ENOMEM},
+    {ENOSPC, WASI_ENOSPC},   {ENOSYS, WASI_ENOSYS},       {ENOTDIR, WASI_ENOTDIR}, {ENOTEMPTY, WASI_ENOTEMPTY},
+    {ENOTSUP, WASI_ENOTSUP}, {ENOTTY, WASI_ENOTTY},       {ENXIO, WASI_ENXIO},     {EOVERFLOW, WASI_EOVERFLOW},
+    {EPERM, WASI_EPERM},     {EPIPE, WASI_EPIPE},         {ERANGE, WASI_ERANGE},   {EROFS, WASI_EROFS},
+    {ESPIPE, WASI_ESPIPE},   {ETIMEDOUT, WASI_ETIMEDOUT}, {EXDEV, WASI_EXDEV},     {ENAMETOOLONG, WASI_ENAMETOOLONG},
+    {ETXTBSY, WASI_ETXTBSY},
 };
 
 enum { ERRORS = sizeof(errors) / sizeof(errors[0]) };
@@ -56,6 +53,11 @@ int wasi_error(int host_errno)
         }
     }
     return WASI_EIO;
+}
+
+int aw_wasi_errno(int host_errno)
+{
+    return wasi_error(host_errno);
 }
 
 int aw_wasi_host_errno(int wasi_errno)

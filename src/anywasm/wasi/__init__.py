@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What WASI programs see of the world: their streams, files, clocks and chance."""
 
+from ._filesystem import FileStat, FileSystem
 from ._mounts import Directory, Memory, ReadOnly
 from ._wasi import Wasi
 
-__all__ = ["Directory", "Memory", "ReadOnly", "Wasi"]
+__all__ = ["Directory", "FileStat", "FileSystem", "Memory", "ReadOnly", "Wasi"]

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import os
-
 from _collections_abc import MutableMapping  # which Python has imported at its start
+
 from anywasm._core import WasiMemory
 
 from ._settings import Settings
@@ -13,14 +13,14 @@ from ._settings import Settings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from _typeshed import ReadableBuffer
 
-    from typing import TypeAlias
+    from ._filesystem import FileSystem
 
     StrPath: TypeAlias = str | os.PathLike[str]
-    Mount: TypeAlias = "Directory | Memory | ReadOnly"
+    Mount: TypeAlias = "Directory | Memory | FileSystem | ReadOnly"
 
 
 class Directory(Settings):
@@ -130,7 +130,7 @@ class Memory(MutableMapping[str, bytes]):
         limit = "" if self.limit is None else f" of {self.limit:,}"
         return f"<anywasm.wasi.Memory: {len(self):,} files, {self.used:,}{limit} bytes>"
 
-    def _attach(self, opened: list[int]) -> tuple[WasiMemory, bool]:
+    def _attach(self, opened: list[int]) -> tuple[WasiMemory, bool]:  # noqa: ARG002
         return self._tree, True
 
 
@@ -138,12 +138,12 @@ class ReadOnly(Settings):
     """Mounts something that can be mounted, so that the program may only read: ``ReadOnly(memory)``."""
 
     __slots__ = ("mount",)
-    mount: Memory | Directory
+    mount: Mount
 
-    def __init__(self, mount: Memory | Directory | StrPath) -> None:
+    def __init__(self, mount: Mount | StrPath) -> None:
         self._set(mount=as_mount(mount, "ReadOnly()"))
 
-    def _attach(self, opened: list[int]) -> tuple[int | WasiMemory, bool]:
+    def _attach(self, opened: list[int]) -> tuple[Any, bool]:
         return self.mount._attach(opened)[0], False
 
     def __repr__(self) -> str:
