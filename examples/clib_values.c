@@ -194,6 +194,10 @@ void happen(const char *event)
 // --- variables, and any number of arguments
 
 int total = 0;
+const char *unit = "m";
+
+static char draft[] = "draft";
+char *note = draft;
 
 int sum(int count, ...)
 {

@@ -20,5 +20,6 @@ print("growing by 15 pages gives", instance.exports.grow(15))
 print("growing by one more gives", instance.exports.grow(1))
 try:
     instance.exports.forever()
-except anywasm.LimitError as error:
-    print("stopped:", type(error).__name__)
+except anywasm.TimeoutExpired as error:
+    print("stopped after", error.allowed, "seconds")
+print("it has", store.peak_memory, "bytes")

@@ -1,54 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plugins of strangers: each in a store of its own with a limit of memory, calling only what it was given.
-
-A plugin exports `run`. It may call `log`, and may set the keys of a dictionary that the host keeps for it.
-"""
-
-from collections.abc import Callable
-from typing import Any
+"""Run a program that may be anything: here one that prints, and then loops for ever."""
 
 import anywasm
 
-HEAD = """
-  (import "host" "log" (func $log (param i32 i32)))
-  (import "host" "set" (func $set (param i32 i64)))
+PROGRAM = """
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
+  (data (i32.const 16) "so far so good\\n")
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 15))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (loop $again (br $again))))
 """
-PLUGINS = {
-    "good": '(data (i32.const 0) "working") (func (export "run")'
-    " (call $log (i32.const 0) (i32.const 7)) (call $set (i32.const 1) (i64.const 42)))",
-    "careless": '(func (export "run") (call $set (i32.const 2) (i64.div_s (i64.const 1) (i64.const 0))))',
-    "greedy": '(func (export "run")'
-    " (if (i32.eq (memory.grow (i32.const 1000)) (i32.const -1)) (then (call $set (i32.const 3) (i64.const -1)))))",
-    "nosy": '(func (export "run") (call $log (i32.const 60000) (i32.const 10000)))',
-    "pushy": '(func (export "run") (call $set (i32.const 99) (i64.const 1)))',
-    "endless": '(func $run (export "run") (call $run))',
-}
 
-
-def host(state: dict[int, int]) -> dict[str, Callable[..., None]]:
-    @anywasm.pass_caller
-    def log(caller: anywasm.Caller, address: int, length: int) -> None:
-        assert caller.memory is not None
-        print("  log:", caller.memory.read(address, length).decode())
-
-    def put(key: int, value: int) -> None:
-        if key > 10:
-            raise PermissionError(f"no key {key} for plugins")
-        state[key] = value
-
-    return {"log": log, "set": put}
-
-
-engine = anywasm.Engine()
-for name, body in PLUGINS.items():
-    state: dict[int, int] = {}
-    module = anywasm.Module(anywasm.wat2wasm(f"(module {HEAD} {body})"), engine)
-    with anywasm.Store(engine, memory=1 << 20) as store:
-        plugin: Any = anywasm.Instance(module, {"host": host(state)}, store)
-        try:
-            plugin.exports.run()
-        except (anywasm.Trap, PermissionError, IndexError) as error:
-            print(f"{name}: {type(error).__name__}")
-        else:
-            print(f"{name}: {state}")
+try:
+    done = anywasm.run(
+        PROGRAM,
+        ["an argument"],
+        timeout=0.2,
+        compile_timeout=20,
+        memory=64 << 20,
+        stack=512 << 10,
+        capture_output=True,
+        max_output=1 << 20,
+        text=True,
+    )
+    print("it ended with status", done.returncode, "after", done.duration, "seconds")
+except anywasm.LimitError as error:
+    print(f"it was stopped: {type(error).__name__}, {error.allowed} were allowed")
+    print("it wrote", repr(error.stdout))
+except anywasm.Trap as error:
+    print("it crashed:", error)

@@ -51,9 +51,8 @@ class Connection:
             except Exception as error:  # noqa: BLE001, SQLite has to end its work first
                 self.lib.sqlite3_result_error(context, f"{name}(): {error}", -1)
 
-        lib = self.lib
-        function = lib.callback("void (*)(sqlite3_context *, int, sqlite3_value **)", call)
-        self.functions.append(function)  # kept, for the database calls it
+        lib, kind = self.lib, "void (*)(sqlite3_context *, int, sqlite3_value **)"
+        self.functions.append(function := lib.callback(kind, call))  # kept, for the database calls it
         self.check(lib.sqlite3_create_function(self.db, name, count, lib.SQLITE_UTF8, None, function, None, None))
 
     def read(self, prefix: str, *where: object) -> Any:

@@ -166,6 +166,28 @@ def test_output_comes_before_the_trap(run: Any) -> None:
     assert done.stdout.startswith("out\nerr\nanywasm: error:")
 
 
+def test_output_is_limited(run: Any) -> None:
+    done = run("--max-output", "1K", "FLOOD")
+    assert (done.returncode, done.stdout) == (124, "\0" * 1024)
+    assert "wrote more than max_output allows" in done.stderr
+    done = run("--max-output", "6", "--truncate", "WRITE")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out\n", "er")
+
+
+def test_truncating_needs_a_limit_of_output(run: Any) -> None:
+    done = run("--truncate", "WRITE")
+    assert (done.returncode, done.stderr) == (2, "anywasm: error: --truncate needs --max-output\n")
+
+
+def test_the_stack_and_tables_are_limited(engine: Engine, wat: Any, tmp_path: Path) -> None:
+    path = tmp_path / "deep.wasm"
+    path.write_bytes(wat('(module (table 50 funcref) (func $main (export "_start") (call $main)))'))
+    done = cli("run", "--engine", engine.name, "--stack", "64K", path)
+    assert (done.returncode, "trap: call stack exhausted" in done.stderr) == (134, True)
+    done = cli("run", "--engine", engine.name, "--table-elements", "49", path)
+    assert (done.returncode, "50 elements exceeds" in done.stderr) == (124, True)
+
+
 @pytest.mark.requires("interrupt")
 def test_a_timeout_is_told(run: Any) -> None:
     done = run("--timeout", "0.1", "FOREVER")

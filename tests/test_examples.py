@@ -15,7 +15,7 @@ import toolchain
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.txt"))
-NEED_A_COMPILER = {"clib", "lz4_in_wasm", "planted_bugs", "sqlite_in_wasm", "zlib_in_wasm"}
+NEED_A_COMPILER = {"clib", "clib_first", "lz4_in_wasm", "planted_bugs", "sqlite_in_wasm", "zlib_in_wasm"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,6 +42,11 @@ def test_an_example_prints_what_it_should(engine: anywasm.Engine, name: str, tmp
 def test_every_example_has_its_expected_output() -> None:
     helpers = {"c_library"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} - helpers == set(NAMES)
+
+
+def test_the_readme_shows_an_example() -> None:
+    code = (EXAMPLES / "clib_first.py").read_text().partition('"""\n\n')[2]
+    assert f"```python\n{code}```\n" in (EXAMPLES.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.wat")), ids=lambda path: path.stem)

@@ -339,12 +339,14 @@ def test_files_are_closed_with_their_store(engine: anywasm.Engine, local: Local,
 
 def test_what_closing_with_the_store_says_is_not_lost(engine: anywasm.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: heard.append(told.exc_value))
     guest = guest_of(engine, Breaks("close", OSError(errno.ENOSPC, "the rest does not fit")))
     guest.open("file")
+    guest.open("file")
+    with pytest.raises(OSError, match="the rest does not fit"):
+        guest.store.close()
+    assert [error.errno for error in heard] == [errno.ENOSPC]  # the second
     guest.store.close()
-    assert [unraisable.exc_value.errno for unraisable in heard] == [errno.ENOSPC]
-    heard.clear()
 
 
 def test_files_that_do_not_seek_are_read_and_written_from_start_to_end(engine: anywasm.Engine) -> None:
@@ -547,7 +549,7 @@ def test_a_cycle_through_a_file_system_is_collected(engine: anywasm.Engine) -> N
 
 def test_garbage_is_closed_before_it_is_taken_apart(engine: anywasm.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda told: heard.append(f"{told.exc_value} {told.object!r}"))
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: heard.append(str(told.exc_value)))
     for _ in range(10):
         system = Breaks("close", OSError(errno.ENOSPC, "no room"))
         system.guest = guest_of(engine, system)  # type: ignore[attr-defined]
@@ -555,7 +557,7 @@ def test_garbage_is_closed_before_it_is_taken_apart(engine: anywasm.Engine, monk
         del system
         gc.collect()
     assert len(heard) == 10
-    assert all("no room" in told and "Breaks" in told for told in heard)
+    assert all("no room" in told for told in heard)
 
 
 def test_files_are_let_go_when_they_are_closed(engine: anywasm.Engine) -> None:

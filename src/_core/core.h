@@ -24,11 +24,13 @@ typedef struct core_state {
     PyTypeObject *Frame;  // a struct sequence
 
     // Exceptions (errors.c)
-    PyObject *WasmError, *CompileError, *LinkError, *Trap, *Exit, *LimitError, *UnsupportedError;
-    PyObject *LibraryError, *WasmException;
+    PyObject *WasmError, *CompileError, *LinkError, *Trap, *Exit, *LimitError, *FuelLimitError, *TimeoutExpired,
+        *MemoryLimitError, *TableLimitError, *InstanceLimitError, *StackLimitError, *OutputLimitError,
+        *UnsupportedError, *LibraryError, *WasmException;
 
     // Interned strings
-    PyObject *str_code, *str_frames, *str_tag, *str_payload, *str_fileno, *str_read, *str_write, *str_name, *str_open;
+    PyObject *str_code, *str_frames, *str_used, *str_allowed, *str_tag, *str_payload, *str_fileno, *str_read,
+        *str_write, *str_name, *str_open;
 
     PyObject *integers[INTEGERS_COUNT];  // owned until the module is freed, not cleared: calls may come until then
 

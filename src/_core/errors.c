@@ -25,8 +25,24 @@ PyDoc_STRVAR(Trap_doc, "Execution stopped by a trap (specification, section 4.4)
 PyDoc_STRVAR(LibraryError_doc,
              "A C library cannot do what is asked of it: it stopped in the middle of its work before, and has\n"
              "to be reset, or it lacks what is needed (malloc and free, its table of functions).");
-PyDoc_STRVAR(Exit_doc, "The program ended itself through WASI's proc_exit. code: int, its exit status.");
-PyDoc_STRVAR(LimitError_doc, "A limit of the store was hit: fuel, time, memory, tables or instances.");
+PyDoc_STRVAR(Exit_doc, "The program ended itself through WASI's proc_exit.\n\n"
+                       "code, returncode: int, its exit status.\n"
+                       "stdout, stderr: what it wrote, where anywasm.run captured that, else None.");
+PyDoc_STRVAR(LimitError_doc,
+             "A limit was met. The classes below this one tell which.\n\n"
+             "used: how much was used, or would have been with what was asked for; None if unknown.\n"
+             "allowed: the limit, in the same unit; None if unknown.\n"
+             "stdout, stderr: what the program wrote until then, where anywasm.run captured that, else None.");
+PyDoc_STRVAR(FuelLimitError_doc, "The fuel is used up. used and allowed are units of work, as the engine counts them.");
+PyDoc_STRVAR(TimeoutExpired_doc, "The time is up. used and allowed are seconds.\n\n"
+                                 "timeout is the same as allowed and output the same as stdout, as in subprocess.");
+PyDoc_STRVAR(MemoryLimitError_doc, "A memory was to become larger than allowed. used and allowed are bytes.");
+PyDoc_STRVAR(TableLimitError_doc, "A table was to become larger than allowed. used and allowed are elements.");
+PyDoc_STRVAR(InstanceLimitError_doc, "There were to be more instances than allowed. used and allowed are how many.");
+PyDoc_STRVAR(StackLimitError_doc,
+             "Calls were nested too deeply: 'call stack exhausted', which is a trap, too.\n\n"
+             "used and allowed are bytes of stack; None if it was the thread's own that came to its end.");
+PyDoc_STRVAR(OutputLimitError_doc, "The program wrote more than allowed. used and allowed are bytes.");
 PyDoc_STRVAR(UnsupportedError_doc, "The engine lacks what was asked for; the message names one that has it.");
 PyDoc_STRVAR(
     WasmException_doc,
@@ -106,24 +122,83 @@ static PyType_Spec WasmException_spec = {
     .slots = WasmException_slots,
 };
 
+// Another name for an attribute, whose own name is the closure.
+static PyObject *error_get_alias(PyObject *self, void *closure)
+{
+    return PyObject_GetAttrString(self, (const char *)closure);
+}
+
+static PyGetSetDef Exit_aliases[] = {
+    {"returncode", error_get_alias, NULL, "int: the exit status.", "code"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyGetSetDef TimeoutExpired_aliases[] = {
+    {"timeout", error_get_alias, NULL, "float: seconds that were allowed.", "allowed"},
+    {"output", error_get_alias, NULL, "bytes, str or None: stdout.", "stdout"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 typedef struct {
     size_t slot;  // offset in core_state
     const char *name;
     const char *doc;
+    size_t bases[2];            // slots; 0 is none
+    const char *attributes[4];  // None until somebody sets them
+    PyGetSetDef *aliases;
 } error_class;
 
-#define ERROR_CLASS(name) {offsetof(core_state, name), "anywasm." #name, name##_doc}
-#define CLIB_ERROR_CLASS(name) {offsetof(core_state, name), "anywasm.clib." #name, name##_doc}
+#define ERROR_SLOT(name) offsetof(core_state, name)
+#define ERROR_CLASS(name_, ...) {.slot = ERROR_SLOT(name_), .name = "anywasm." #name_, .doc = name_##_doc, __VA_ARGS__}
+#define BASE(name) .bases = {ERROR_SLOT(name)}
 
 static const error_class error_classes[] = {
-    ERROR_CLASS(CompileError),
-    ERROR_CLASS(LinkError),
-    ERROR_CLASS(Trap),
-    ERROR_CLASS(Exit),
-    ERROR_CLASS(LimitError),
-    ERROR_CLASS(UnsupportedError),
-    CLIB_ERROR_CLASS(LibraryError),
+    ERROR_CLASS(CompileError, BASE(WasmError)),
+    ERROR_CLASS(LinkError, BASE(WasmError)),
+    ERROR_CLASS(Trap, BASE(WasmError), .attributes = {"stdout", "stderr"}),
+    ERROR_CLASS(Exit, BASE(WasmError), .attributes = {"stdout", "stderr"}, .aliases = Exit_aliases),
+    ERROR_CLASS(LimitError, BASE(WasmError), .attributes = {"used", "allowed", "stdout", "stderr"}),
+    ERROR_CLASS(FuelLimitError, BASE(LimitError)),
+    ERROR_CLASS(TimeoutExpired, BASE(LimitError), .aliases = TimeoutExpired_aliases),
+    ERROR_CLASS(MemoryLimitError, BASE(LimitError)),
+    ERROR_CLASS(TableLimitError, BASE(LimitError)),
+    ERROR_CLASS(InstanceLimitError, BASE(LimitError)),
+    ERROR_CLASS(StackLimitError, .bases = {ERROR_SLOT(LimitError), ERROR_SLOT(Trap)}),
+    ERROR_CLASS(OutputLimitError, BASE(LimitError)),
+    ERROR_CLASS(UnsupportedError, BASE(WasmError)),
+    {.slot = ERROR_SLOT(LibraryError), .name = "anywasm.clib.LibraryError", .doc = LibraryError_doc, BASE(WasmError)},
 };
+
+static PyObject **error_slot(core_state *state, size_t slot)
+{
+    return (PyObject **)((char *)state + slot);
+}
+
+// The class of a row, whose bases are there: new reference.
+static PyObject *error_class_new(core_state *state, const error_class *row)
+{
+    PyObject *bases = row->bases[1] == 0
+                          ? PyTuple_Pack(1, *error_slot(state, row->bases[0]))
+                          : PyTuple_Pack(2, *error_slot(state, row->bases[0]), *error_slot(state, row->bases[1]));
+    PyObject *attributes = PyDict_New(), *class = NULL;
+    bool complete = bases != NULL && attributes != NULL;
+    for (size_t i = 0; complete && i < 4 && row->attributes[i] != NULL; i++) {
+        complete = PyDict_SetItemString(attributes, row->attributes[i], Py_None) == 0;
+    }
+    if (complete) {
+        class = PyErr_NewExceptionWithDoc(row->name, row->doc, bases, attributes);
+    }
+    for (PyGetSetDef *alias = row->aliases; class != NULL && alias != NULL && alias->name != NULL; alias++) {
+        PyObject *descriptor = PyDescr_NewGetSet((PyTypeObject *)class, alias);
+        if (descriptor == NULL || PyObject_SetAttrString(class, alias->name, descriptor) < 0) {
+            Py_CLEAR(class);
+        }
+        Py_XDECREF(descriptor);
+    }
+    Py_XDECREF(bases);
+    Py_XDECREF(attributes);
+    return class;
+}
 
 static int errors_add(PyObject *module, PyObject *class)
 {
@@ -137,8 +212,8 @@ int errors_create(PyObject *module, core_state *state)
         return -1;
     }
     for (size_t i = 0; i < sizeof(error_classes) / sizeof(error_classes[0]); i++) {
-        PyObject **slot = (PyObject **)((char *)state + error_classes[i].slot);
-        *slot = PyErr_NewExceptionWithDoc(error_classes[i].name, error_classes[i].doc, state->WasmError, NULL);
+        PyObject **slot = error_slot(state, error_classes[i].slot);
+        *slot = error_class_new(state, &error_classes[i]);
         if (errors_add(module, *slot) < 0) {
             return -1;
         }
@@ -336,9 +411,77 @@ static PyObject *exception_new(PyObject *type, const char *message)
     return exception;
 }
 
+static PyObject *amount_new(uint64_t amount)
+{
+    return amount != AW_UNKNOWN ? PyLong_FromUnsignedLongLong(amount) : Py_NewRef(Py_None);
+}
+
+// Give the exception, which may be NULL, the two amounts, whose references it takes: it, or NULL.
+static PyObject *limit_set(core_state *state, PyObject *exception, PyObject *used, PyObject *allowed)
+{
+    if (exception != NULL &&
+        (used == NULL || allowed == NULL || PyObject_SetAttr(exception, state->str_used, used) < 0 ||
+         PyObject_SetAttr(exception, state->str_allowed, allowed) < 0)) {
+        Py_CLEAR(exception);
+    }
+    Py_XDECREF(used);
+    Py_XDECREF(allowed);
+    return exception;
+}
+
+static PyObject *limit_new(core_state *state, PyObject *type, const char *message, uint64_t used, uint64_t allowed)
+{
+    return limit_set(state, exception_new(type, message), amount_new(used), amount_new(allowed));
+}
+
+static PyObject *limit_type(const core_state *state, aw_limitkind limit)
+{
+    return limit == AW_LIMIT_MEMORY      ? state->MemoryLimitError
+           : limit == AW_LIMIT_TABLE     ? state->TableLimitError
+           : limit == AW_LIMIT_INSTANCES ? state->InstanceLimitError
+                                         : state->LimitError;
+}
+
+// What an interrupted call raises: by its deadline, or by hand. New reference.
+static PyObject *interrupted_new(core_state *state, StoreObject *store, const char *message)
+{
+    if (store != NULL && store->unwatched) {
+        return exception_new(PyExc_RuntimeError, "can't start the thread that a timeout needs");
+    }
+    double used = store != NULL ? store_overtime(store) : -1;
+    if (used < 0) {
+        return exception_new(state->LimitError, message);
+    }
+    char text[AW_MESSAGE_SIZE];
+    PyOS_snprintf(text, sizeof(text), "the call was stopped: its timeout of %g s is over", store->timeout);
+    return limit_set(state, exception_new(state->TimeoutExpired, text), PyFloat_FromDouble(used),
+                     PyFloat_FromDouble(store->timeout));
+}
+
+void error_raise_interrupted(StoreObject *store)
+{
+    PyObject *exception = interrupted_new(store->state, store, "the call was interrupted: somebody stopped it");
+    if (exception != NULL) {
+        aw_put_exception(exception);
+    }
+}
+
+void error_raise_output(core_state *state, uint64_t used, uint64_t allowed)
+{
+    char message[128];
+    PyOS_snprintf(message, sizeof(message), "the program wrote more than max_output allows: %llu bytes",
+                  (unsigned long long)allowed);
+    PyObject *exception = limit_new(state, state->OutputLimitError, message, used, allowed);
+    if (exception != NULL) {
+        aw_put_exception(exception);
+    }
+}
+
 static PyObject *trap_new(core_state *state, const aw_error *error, PyObject *frames)
 {
-    PyObject *exception = exception_new(state->Trap, error->message);
+    PyObject *exception = error->trap == AW_TRAP_STACK_EXHAUSTED
+                              ? limit_new(state, state->StackLimitError, error->message, error->used, error->allowed)
+                              : exception_new(state->Trap, error->message);
     PyObject *code = exception != NULL
                          ? PyUnicode_FromString(error->trap < AW_TRAP_COUNT_ ? trap_texts[error->trap] : "other")
                          : NULL;
@@ -421,14 +564,14 @@ static PyObject *exception_of(core_state *state, StoreObject *store, aw_error *e
     case AW_ERROR_EXCEPTION:
         return wasm_exception_new(state, store, error, frames);
     case AW_ERROR_INTERRUPTED:
-        if (store != NULL && store->timeout > 0) {
-            PyOS_snprintf(error->message, sizeof(error->message), "the call was stopped: its timeout of %g s is over",
-                          store->timeout);
-        }
-        return exception_new(state->LimitError, error->message);
+        return interrupted_new(state, store, error->message);
     case AW_ERROR_FUEL:
+        return limit_new(state, state->FuelLimitError, error->message, store != NULL ? store->fuel_given : AW_UNKNOWN,
+                         store != NULL ? store->fuel_given : AW_UNKNOWN);
     case AW_ERROR_LIMIT:
-        return exception_new(state->LimitError, error->message);
+        return error->limit == AW_LIMIT_OTHER
+                   ? exception_new(state->LimitError, error->message)
+                   : limit_new(state, limit_type(state, error->limit), error->message, error->used, error->allowed);
     case AW_ERROR_MEMORY:
         return exception_new(PyExc_MemoryError, error->message);
     case AW_ERROR_UNSUPPORTED:

@@ -6,11 +6,15 @@
 // results become Python objects in the same array. Which of two vectorcalls does so is chosen when the Func is made:
 // the one for numbers alone, or the general one, which roots references first.
 //
-// The GIL: a short call keeps it, for dropping it costs more than the call. A first call drops it; some calls are timed, and while the
-// last timed call of a function had a long stretch without Python code, its calls drop the GIL. Python code lets other threads run
-// by itself; taking the GIL for each of many calls of Python functions would cost more than they do. So a stretch is long that
-// takes SLOW_NANOSECONDS for each time that the GIL would have to be taken, but at most LONG_NANOSECONDS. Calls in an
+// The GIL: a short call keeps it, for dropping it costs more than the call. While nothing is known of a function, its calls drop it;
+// some calls are timed, and while the last ones had a long stretch without Python code, calls drop the GIL. Python code lets
+// other threads run by itself; taking the GIL for each of many calls of Python functions would cost more than they do. So a stretch is
+// long that takes SLOW_NANOSECONDS for each time that the GIL would have to be taken, but at most LONG_NANOSECONDS. Calls in an
 // interruptible store, which others must be able to stop, always drop it; WASI's functions, which may wait, do so themselves.
+//
+// Nothing tells beforehand that a call will be long, where those before were short. So a function whose last turn of dropping the GIL is
+// TURN_NANOSECONDS ago drops it again: a function that is called now and then always does, and one that is called in a loop
+// once in so many calls. That is how long Python itself lets a thread run before others get their turn.
 
 #include "func.h"
 
@@ -18,7 +22,16 @@
 #include "host.h"
 #include "value.h"
 
-enum { TIMED_FIRST = 3, TIMED_EVERY = 128, SLOW_NANOSECONDS = 20000, LONG_NANOSECONDS = 1000000 };
+enum {
+    WARY_FIRST = 3,       // calls
+    WARY_AFTER_LONG = 8,  // calls
+    TIMED_EVERY = 128,    // calls, at most
+    SLOW_NANOSECONDS = 20000,
+    LONG_NANOSECONDS = 1000000,
+    TURN_NANOSECONDS = 5000000,
+    CHATTY_COUNT = 32,         // calls of Python functions, at least
+    CHATTY_NANOSECONDS = 1500  // between two of them, at most: dropping the GIL and timing cost each a tenth of that
+};
 
 static inline FuncObject *func_cast(PyObject *self)
 {
@@ -44,24 +57,52 @@ static bool stretch_was_long(const store_timing *timing)
     return timing->longest > bound;
 }
 
+// What the next calls do, from how this one went.
+static void func_learn(FuncObject *self, const store_timing *timing, int64_t begun, int64_t ended)
+{
+    bool was_long = stretch_was_long(timing);
+    self->slow = was_long && self->was_long;
+    self->was_long = was_long;
+    self->chatty = timing->count > CHATTY_COUNT && timing->count * CHATTY_NANOSECONDS > ended - begun;
+    self->wary = was_long ? WARY_AFTER_LONG : self->wary > 0 ? self->wary - 1 : 0;
+
+    // So many calls fit into a turn, at the pace of those since the last timed one.
+    int64_t pace = (ended - self->last_timed) / self->calls_between;
+    self->last_timed = ended;
+    int64_t between = TIMED_EVERY;
+    if (!self->slow && !self->chatty && pace > TURN_NANOSECONDS / TIMED_EVERY) {
+        between = pace < TURN_NANOSECONDS ? TURN_NANOSECONDS / pace : 1;
+    }
+    if (!self->slow && (was_long || (self->wary > 0 && !self->chatty))) {
+        between = 1;
+    }
+    self->calls_between = (uint8_t)between;
+    self->calls_until_timed = (uint32_t)between;
+}
+
 // Run the engine, and learn whether the next calls drop the GIL. Timed are the first few calls, of which the very first is cold, and
-// then one in TIMED_EVERY: what a function does may depend on its arguments. One long call says little, for the system may
-// have been busy elsewhere: the next one is timed as well.
-static int func_run_timed(FuncObject *self, bool drop_gil, aw_raw *values, uint32_t count, aw_error *error)
+// then one in TIMED_EVERY or more: what a function does may depend on its arguments. One long call says little, for the system may
+// have been busy elsewhere: the next ones are timed as well.
+static int func_run_timed(FuncObject *self, aw_raw *values, uint32_t count, aw_error *error)
 {
     StoreObject *store = self->store;
     store_timing outer = store->timing;
-    self->calls_timed += self->calls_timed < TIMED_FIRST;
+    int64_t begun = store_now();
+    bool turn = !self->chatty && (self->wary > 0 || begun - self->last_turn >= TURN_NANOSECONDS);
+    bool drop_gil = turn || self->slow || store->interruptible;
     store_enter(store, drop_gil);
     store->timing = (store_timing){.on = true};
     store_stretch_begin(store);
     int status = store->api->func_call(self->item.func, values, count, error);
     store_stretch_end(store);
-    bool was_long = stretch_was_long(&store->timing);
-    self->slow = was_long && self->was_long;
-    self->was_long = was_long;
-    self->calls_until_timed = self->calls_timed < TIMED_FIRST || was_long != self->slow ? 1 : TIMED_EVERY;
+    store_timing timing = store->timing;
     store->timing = outer;
+    store_leave(store);
+    int64_t ended = store_now();  // others may have run until now
+    if (drop_gil) {
+        self->last_turn = ended;
+    }
+    func_learn(self, &timing, begun, ended);
     return status;
 }
 
@@ -80,18 +121,15 @@ static int func_run(FuncObject *self, aw_raw *values, uint32_t count)
     bool drop_gil = self->slow || store->interruptible;
     aw_error error;
     int status;
-    if (self->checked) {
-        store_enter(store, drop_gil);
-        status = store->api->func_call_checked(self->item.func, values, count, &error);
-    }
-    else if (--self->calls_until_timed == 0) {
-        status = func_run_timed(self, drop_gil, values, count, &error);
+    if (!self->checked && --self->calls_until_timed == 0) {
+        status = func_run_timed(self, values, count, &error);
     }
     else {
         store_enter(store, drop_gil);
-        status = store->api->func_call(self->item.func, values, count, &error);
+        status = self->checked ? store->api->func_call_checked(self->item.func, values, count, &error)
+                               : store->api->func_call(self->item.func, values, count, &error);
+        store_leave(store);
     }
-    store_leave(store);
     return status < 0 ? func_failed(store, &error) : 0;
 }
 
@@ -322,10 +360,11 @@ PyObject *func_wrap(StoreObject *store, aw_func *handle, PyObject *type, PyObjec
     self->item.func = handle;
     self->type = (FuncTypeObject *)own_type;
     self->name = own_name;
-    self->calls_until_timed = 1;
-    self->was_long = self->slow = true;  // until the first call has shown otherwise
+    self->calls_until_timed = self->calls_between = 1;
+    self->wary = WARY_FIRST;
     self->checked = store->api->func_call_checked != NULL && self->type->has_references &&
                     has_concrete_parameters(self->type);
+    self->slow = self->checked;  // those are not timed
     self->vectorcall = self->type->numbers_only && functype_values(self->type) <= VALUES_ON_STACK
                            ? Func_vectorcall_numbers
                            : Func_vectorcall;

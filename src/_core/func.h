@@ -14,10 +14,14 @@ typedef struct {
     FuncTypeObject *type;        // owned: the marshalling plan
     PyObject *name;              // owned str, or NULL
     uint32_t calls_until_timed;  // the call that makes it 0 is timed
-    uint8_t calls_timed;         // up to the few that are timed at first
+    uint8_t calls_between;       // from the last timed call to that one
+    uint8_t wary;                // how many of the next calls are timed, and drop the GIL
     bool was_long;               // the last timed call was
     bool slow;                   // the last two were: drop the GIL around calls
+    bool chatty;                 // the last timed call was mostly calls of the host
     bool checked;                // a parameter's type is concrete: the engine checks the values
+    int64_t last_timed;          // when the last timed call ended, in nanoseconds
+    int64_t last_turn;           // when the last call ended that dropped the GIL, or was timed first
 } FuncObject;
 
 enum { VALUES_ON_STACK = 16 };

@@ -305,6 +305,9 @@ static aw_instance *instance_make(StoreObject *store, ModuleObject *module, PyOb
     if (store_check(store) < 0) {
         goto done;
     }
+    if (module->shared_pages > 0 && store_add_shared(store, module->shared_pages) < 0) {
+        goto done;
+    }
     aw_error error;
     store_enter(store, true);
     handle = store->api->instance_new(store->handle, module->handle, self.items, (size_t)count, &error);

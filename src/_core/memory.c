@@ -105,6 +105,10 @@ static PyObject *Memory_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     if (wanted->shared && !engine_has(store->engine, AW_CAP(THREADS))) {
         return engine_raise_unsupported(state, store->api, AW_CAP(THREADS), "a shared memory");
     }
+    if (wanted->shared && wanted->limits.min <= store->memory_limit >> 16 &&
+        store_add_shared(store, wanted->limits.max) < 0) {
+        return NULL;
+    }
     aw_error error;
     aw_memory *handle = store->api->memory_new(store->handle, wanted, &error);
     return handle != NULL ? memory_wrap(store, handle) : error_raise(state, store, &error);
@@ -443,8 +447,8 @@ PyDoc_STRVAR(
     Memory_grow_doc,
     "grow($self, delta, /)\n--\n\n"
     "Grow by *delta* pages of 65,536 bytes; return how many there were before.\n\n"
-    "The new bytes are zero. Views stay valid and keep their length. Raises LimitError when the memory's maximum or\n"
-    "the store's limit forbids it, MemoryError when there is no memory, ValueError for a negative delta.");
+    "The new bytes are zero. Views stay valid and keep their length. Raises MemoryLimitError when the memory's maximum\n"
+    "or the store's limit forbids it, MemoryError when there is no memory, ValueError for a negative delta.");
 
 static PyObject *Memory_grow(PyObject *object, PyObject *delta_object)
 {
@@ -455,6 +459,7 @@ static PyObject *Memory_grow(PyObject *object, PyObject *delta_object)
         return NULL;
     }
     aw_memorytype type;
+    aw_error error;
     size_t bytes;
     store->api->memory_type(self->base.item.memory, &type);
     memory_bytes(self, &bytes);
@@ -462,17 +467,19 @@ static PyObject *Memory_grow(PyObject *object, PyObject *delta_object)
     uint64_t maximum = type.limits.has_max ? type.limits.max : UINT64_C(1) << (type.limits.is64 ? 48 : 16);
     if (delta > (maximum > pages ? maximum - pages : 0)) {
         char delta_text[INDEX_TEXT_SIZE];
-        return PyErr_Format(store->state->LimitError,
-                            "cannot grow the memory by %s page%s: it has %llu, and may have %llu at most",
-                            index_text(delta, delta_text), delta == 1 ? "" : "s", (unsigned long long)pages,
-                            (unsigned long long)maximum);
+        uint64_t all = delta <= UINT64_MAX / PAGE_BYTES - pages ? (pages + delta) * PAGE_BYTES : AW_UNKNOWN;
+        aw_error_set(&error, AW_ERROR_LIMIT,
+                     "cannot grow the memory by %s page%s: it has %llu, and may have %llu at most",
+                     index_text(delta, delta_text), delta == 1 ? "" : "s", (unsigned long long)pages,
+                     (unsigned long long)maximum);
+        aw_error_limit(&error, AW_LIMIT_MEMORY, all, maximum * PAGE_BYTES);
+        return error_raise(store->state, NULL, &error);
     }
     if (self->exports > 0 && delta > 0 && !engine_has(store->engine, AW_CAP_STABLE_MEMORY)) {
         return PyErr_Format(PyExc_BufferError, "cannot grow the memory while %zd view%s of it exist%s", self->exports,
                             self->exports == 1 ? "" : "s", self->exports == 1 ? "s" : "");
     }
     uint64_t previous;
-    aw_error error;
     store_enter(store, false);
     int status = store->api->memory_grow(self->base.item.memory, delta, &previous, &error);
     store_leave(store);

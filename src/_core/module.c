@@ -18,12 +18,14 @@
     X(WasiHost) X(WasiMemory)                                                                             \
     X(CType) X(CLibrary) X(CBlock) X(CFunction) X(CCallback) X(Pointer) X(Array) X(Struct) X(Value)
 
-#define CORE_EXCEPTIONS(X) \
-    X(WasmError) X(CompileError) X(LinkError) X(Trap) X(Exit) X(LimitError) X(UnsupportedError) X(LibraryError) \
-    X(WasmException)
+#define CORE_EXCEPTIONS(X)                                                                              \
+    X(WasmError) X(CompileError) X(LinkError) X(Trap) X(Exit) X(LimitError) X(FuelLimitError)          \
+    X(TimeoutExpired) X(MemoryLimitError) X(TableLimitError) X(InstanceLimitError) X(StackLimitError) \
+    X(OutputLimitError) X(UnsupportedError) X(LibraryError) X(WasmException)
 // clang-format on
 
-#define CORE_STRINGS(X) X(code) X(frames) X(tag) X(payload) X(fileno) X(read) X(write) X(name) X(open)
+#define CORE_STRINGS(X) \
+    X(code) X(frames) X(used) X(allowed) X(tag) X(payload) X(fileno) X(read) X(write) X(name) X(open)
 
 static core_state *module_state(PyObject *module)
 {
@@ -131,6 +133,11 @@ static void module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
+#ifdef Py_mod_multiple_interpreters
+    // Those that share a GIL: engines keep things of the process, signal handlers for one, that the GIL guards. Another that has a
+    // GIL of its own gets ImportError.
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
+#endif
     {0, NULL},
 };
 

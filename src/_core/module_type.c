@@ -389,6 +389,17 @@ static int module_describe(ModuleObject *self, PyObject *origin)
     else {
         self->imports = outline_imports(&types);
         self->exports = self->imports != NULL ? outline_exports(&types) : NULL;
+        uint32_t imported = 0;
+        for (uint32_t i = 0; i < outline.import_count; i++) {
+            imported += outline.imports[i].type.kind == AW_EXTERN_MEMORY;
+        }
+        const binary_items *memories = &outline.kinds[AW_EXTERN_MEMORY];
+        for (uint32_t i = imported; i < memories->count; i++) {
+            const aw_memorytype *memory = &memories->items[i].memory;
+            if (memory->shared && memory->limits.max > self->shared_pages) {
+                self->shared_pages = memory->limits.max;
+            }
+        }
         for (uint32_t i = 0; i < outline.type_count; i++) {
             Py_XDECREF(types.functypes[i]);
         }

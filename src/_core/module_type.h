@@ -14,7 +14,8 @@ typedef struct {
     PyObject *exports;     // owned tuple of ExportType, in the module's order
     PyObject *binary;      // owned bytes: the module, or the skeleton of a deserialized one
     bool is_skeleton;
-    binary_names *names;  // owned, malloc: what the name section holds, once someone asked; points into `binary`
+    uint64_t shared_pages;  // that the largest of its own shared memories may have
+    binary_names *names;    // owned, malloc: what the name section holds, once someone asked; points into `binary`
     PyObject *weakrefs;
 } ModuleObject;
 

@@ -53,11 +53,17 @@ static double monotonic_seconds(void)
 
 void store_watch_begin(StoreObject *self)
 {
+    self->unwatched = false;
+    self->due = 0;
     if (self->timeout > 0) {
-        deadline_arm(self->api, self->handle, self->timeout);
-        self->deadline = monotonic_seconds() + self->timeout;
+        self->deadline = self->due = monotonic_seconds() + self->timeout;
+        if (deadline_arm(&self->ticking, self->api, self->handle, self->timeout) < 0) {
+            self->unwatched = self->interrupted = true;
+            self->api->store_interrupt(self->handle);
+        }
     }
-    self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle);
+    bool main_interpreter = PyInterpreterState_Get() == PyInterpreterState_Main();
+    self->watches_ctrl_c = ctrl_c_begin(self->api, self->handle, main_interpreter);
 }
 
 void store_watch_end(StoreObject *self)
@@ -66,7 +72,7 @@ void store_watch_end(StoreObject *self)
         ctrl_c_end();
     }
     if (self->timeout > 0) {
-        deadline_disarm(self->api, self->handle);
+        deadline_disarm(&self->ticking);
     }
     else if (self->watches_ctrl_c) {
         self->api->store_uninterrupt(self->handle);
@@ -85,6 +91,40 @@ bool store_overdue(StoreObject *self)
     self->deadline = 0;
     self->api->store_uninterrupt(self->handle);
     return true;
+}
+
+static int raise_unending(StoreObject *self)
+{
+    PyErr_Format(
+        self->state->UnsupportedError,
+        "timeout: engine '%s' cannot end a wait on a shared memory (memory.atomic.wait), so a store has either",
+        self->api->name);
+    return -1;
+}
+
+int store_add_shared(StoreObject *self, uint64_t pages)
+{
+    if (!engine_has(self->engine, AW_CAP_SHARED_LIMIT)) {
+        if (self->timeout > 0) {
+            return raise_unending(self);
+        }
+        if (pages > self->memory_limit >> 16) {
+            PyErr_Format(self->state->UnsupportedError,
+                         "memory: engine '%s' cannot limit shared memories: this one may grow to %llu pages, and the "
+                         "store's limit is %llu bytes",
+                         self->api->name, (unsigned long long)pages, (unsigned long long)self->memory_limit);
+            return -1;
+        }
+    }
+    self->has_shared = true;
+    return 0;
+}
+
+double store_overtime(const StoreObject *self)
+{
+    enum { MARGIN = 1000 };  // the engine's clock and this one were read one after the other
+    double over = self->due > 0 ? monotonic_seconds() - self->due : -1;
+    return over >= -1.0 / MARGIN ? self->timeout + over : -1;
 }
 
 void store_take_exception(StoreObject *self)
@@ -205,7 +245,7 @@ void store_sweep_dead(StoreObject *self)
 
 // --- what the engine refers to -----------------------------------------------------------------------------
 
-static inline int64_t nanoseconds(void)
+int64_t store_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -214,7 +254,7 @@ static inline int64_t nanoseconds(void)
 
 void store_stretch_end(StoreObject *self)
 {
-    int64_t length = nanoseconds() - self->timing.start;
+    int64_t length = store_now() - self->timing.start;
     if (length > self->timing.longest) {
         self->timing.longest = length;
     }
@@ -223,7 +263,7 @@ void store_stretch_end(StoreObject *self)
 
 void store_stretch_begin(StoreObject *self)
 {
-    self->timing.start = nanoseconds();
+    self->timing.start = store_now();
 }
 
 host_function *store_add_host_function(StoreObject *self, PyObject *callable, PyObject *type, PyObject *name,
@@ -281,7 +321,7 @@ PyObject *store_module_of(StoreObject *self, const aw_instance *handle)
 PyDoc_STRVAR(
     Store_doc,
     "Store(engine=None, *, wasi=None, memory=None, table_elements=None, instances=None, tables=None,\n"
-    "      memories=None, fuel=None, timeout=None)\n--\n\n"
+    "      memories=None, fuel=None, timeout=None, stack=None)\n--\n\n"
     "One isolated world: instances and what they share live in one.\n\n"
     "engine: Engine; None is the default engine.\n"
     "wasi: a Wasi, for modules that import wasi_snapshot_preview1.\n"
@@ -289,9 +329,10 @@ PyDoc_STRVAR(
     "table_elements: int, elements that each table may have at most.\n"
     "instances, tables, memories: int, how many of them there may be.\n"
     "fuel: int, the budget of instructions; needs Engine(fuel=True).\n"
-    "timeout: float, seconds that a call from Python may take; needs Engine(interruptible=True).\n\n"
-    "None is no limit. A limit that is hit raises LimitError, or makes the guest's memory.grow and table.grow\n"
-    "return -1. One thread at a time may use a store and what lives in it; another gets RuntimeError.\n"
+    "timeout: float, seconds that a call from Python may take; needs Engine(interruptible=True).\n"
+    "stack: int, bytes for nested calls, 65,536 or more; None is what Engine(max_wasm_stack=…) says.\n\n"
+    "None is no limit. A limit that is hit raises a LimitError, or makes the guest's memory.grow and table.grow\n"
+    "return -1; one that the engine cannot hold raises UnsupportedError here. One thread at a time may use a store and what lives in it; another gets RuntimeError.\n"
     "A store is closed by close(), by leaving its with block, or when nothing refers to it any more.\n"
     "Specification, section 4.2.3.");
 
@@ -333,21 +374,35 @@ static int store_set_timeout(StoreObject *self, PyObject *object)
         return -1;
     }
     if (!engine_has(self->engine, AW_CAP(INTERRUPT))) {
-        PyErr_SetString(PyExc_ValueError, "a timeout needs an engine made with Engine(interruptible=True)");
+        engine_raise_unsupported(self->state, self->api, AW_CAP(INTERRUPT), "timeout");
         return -1;
+    }
+    if (self->has_shared && !engine_has(self->engine, AW_CAP_SHARED_LIMIT)) {
+        return raise_unending(self);
     }
     self->timeout = seconds;
     return 0;
 }
 
-static int store_set_fuel(StoreObject *self, PyObject *object)
+// How much fuel is left: 0 or -1.
+static int store_fuel_left(StoreObject *self, uint64_t *out)
 {
-    uint64_t fuel;
-    if (limit_convert(object, "fuel", &fuel) < 0) {
+    if (!engine_has(self->engine, AW_CAP(FUEL))) {
+        engine_raise_unsupported(self->state, self->api, AW_CAP(FUEL), "fuel");
         return -1;
     }
-    if (!engine_has(self->engine, AW_CAP(FUEL))) {
-        PyErr_SetString(PyExc_ValueError, "fuel needs an engine made with Engine(fuel=True)");
+    aw_error error;
+    if (self->api->store_get_fuel(self->handle, out, &error) < 0) {
+        error_raise(self->state, NULL, &error);
+        return -1;
+    }
+    return 0;
+}
+
+static int store_set_fuel(StoreObject *self, PyObject *object)
+{
+    uint64_t fuel, left;
+    if (limit_convert(object, "fuel", &fuel) < 0 || store_fuel_left(self, &left) < 0) {
         return -1;
     }
     aw_error error;
@@ -355,6 +410,38 @@ static int store_set_fuel(StoreObject *self, PyObject *object)
         error_raise(self->state, NULL, &error);
         return -1;
     }
+    self->fuel_spent += self->fuel_given - left;
+    // As the engine has it, which may count in fewer bits.
+    return store_fuel_left(self, &self->fuel_given);
+}
+
+enum { STACK_MINIMUM = 64 << 10 };  // less is no use to any compiled program
+
+// A stack of this size for the store of *engine*: 0 or -1.
+static int stack_convert(core_state *state, const EngineObject *engine, PyObject *object, size_t *out)
+{
+    *out = 0;
+    if (object == Py_None) {
+        return 0;
+    }
+    uint64_t bytes;
+    if (limit_convert(object, "stack", &bytes) < 0) {
+        return -1;
+    }
+    if (bytes < STACK_MINIMUM || bytes > SIZE_MAX / 2) {
+        PyErr_Format(PyExc_ValueError, "Store(): stack: expected %d bytes or more, got %R", STACK_MINIMUM, object);
+        return -1;
+    }
+    if (bytes == engine->config.max_wasm_stack) {
+        return 0;
+    }
+    if ((engine->capabilities & AW_CAP_STORE_STACK) == 0) {
+        PyErr_Format(state->UnsupportedError,
+                     "stack: engine '%s' has one size for all of its stores: make it with max_wasm_stack=%llu",
+                     engine->api->name, (unsigned long long)bytes);
+        return -1;
+    }
+    *out = (size_t)bytes;
     return 0;
 }
 
@@ -372,12 +459,12 @@ static int store_poll(void *data)
 
 static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"engine", "wasi",     "memory", "table_elements", "instances",
-                            "tables", "memories", "fuel",   "timeout",        NULL};
+    static char *names[] = {"engine",   "wasi", "memory",  "table_elements", "instances", "tables",
+                            "memories", "fuel", "timeout", "stack",          NULL};
     PyObject *engine = Py_None, *wasi = Py_None, *memory = Py_None, *table_elements = Py_None, *instances = Py_None,
-             *tables = Py_None, *memories = Py_None, *fuel = Py_None, *timeout = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$OOOOOOOO:Store", names, &engine, &wasi, &memory,
-                                     &table_elements, &instances, &tables, &memories, &fuel, &timeout)) {
+             *tables = Py_None, *memories = Py_None, *fuel = Py_None, *timeout = Py_None, *stack = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$OOOOOOOOO:Store", names, &engine, &wasi, &memory,
+                                     &table_elements, &instances, &tables, &memories, &fuel, &timeout, &stack)) {
         return NULL;
     }
     aw_storelimits limits;
@@ -397,13 +484,20 @@ static PyObject *Store_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     if (self->box_index == NULL || engine_convert(self->state, engine, &self->engine) < 0) {
         goto error;
     }
+    if (stack_convert(self->state, self->engine, stack, &limits.stack) < 0) {
+        goto error;
+    }
     self->api = self->engine->api;
+    self->memory_limit = limits.memory_bytes;
     self->interruptible = engine_has(self->engine, AW_CAP(INTERRUPT));
     aw_host host = {.foreign_drop = store_foreign_drop, .poll = store_poll, .data = self};
     aw_error failure;
     self->handle = self->api->store_new(self->engine->handle, &host, &limits, &failure);
     if (self->handle == NULL) {
         error_raise(self->state, NULL, &failure);
+        goto error;
+    }
+    if (engine_has(self->engine, AW_CAP(FUEL)) && store_fuel_left(self, &self->fuel_given) < 0) {
         goto error;
     }
     if (fuel != Py_None && store_set_fuel(self, fuel) < 0) {
@@ -437,12 +531,13 @@ error:
     return NULL;
 }
 
-// Close the engine's store and free all that it referred to; runs destructors of Python objects.
-static void store_close(StoreObject *self)
+// Close the engine's store and free all that it referred to; runs destructors of Python objects. It is closed in any case: 0, or -1
+// with what a stream of the program raised at its end.
+static int store_close(StoreObject *self)
 {
     aw_store *handle = self->handle;
     if (handle == NULL) {
-        return;
+        return 0;
     }
     self->handle = NULL;
     for (Py_ssize_t i = 0; i < self->instance_count; i++) {
@@ -471,9 +566,29 @@ static void store_close(StoreObject *self)
         Py_DECREF(instances[i].module);
     }
     PyMem_Free(instances);
+    PyObject *raised = NULL;
     if (self->wasi != NULL) {
-        wasihost_bind(self->wasi, NULL);
+        if (wasihost_bind(self->wasi, NULL) < 0) {
+            raised = aw_take_exception();
+        }
         Py_CLEAR(self->wasi);
+    }
+    if (raised != NULL) {
+        aw_put_exception(raised);
+        return -1;
+    }
+    return 0;
+}
+
+// The same where nobody could catch anything.
+static void store_close_unraisable(StoreObject *self)
+{
+    PyObject *pending = aw_take_exception();
+    if (store_close(self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)Py_TYPE(self));
+    }
+    if (pending != NULL) {
+        aw_put_exception(pending);
     }
 }
 
@@ -504,7 +619,7 @@ static int Store_clear(PyObject *object)
     StoreObject *self = (StoreObject *)object;
     Py_CLEAR(self->exception);
     if (self->views == 0 && self->depth == 0) {
-        store_close(self);
+        store_close_unraisable(self);
     }
     return 0;
 }
@@ -517,11 +632,7 @@ static void Store_dealloc(PyObject *object)
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(object);
     }
-    PyObject *pending = aw_take_exception();
-    store_close(self);
-    if (pending != NULL) {
-        aw_put_exception(pending);
-    }
+    store_close_unraisable(self);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->wasi);
     Py_CLEAR(self->box_index);
@@ -536,7 +647,7 @@ PyDoc_STRVAR(Store_close_doc,
              "close($self, /)\n--\n\n"
              "Free everything that lives in the store, now. Whatever refers to it raises ValueError from then on.\n\n"
              "Closing twice is fine. Raises BufferError while views of its memories exist, RuntimeError while a call\n"
-             "runs in it.");
+             "runs in it, and, once it is closed, what a stream of its Wasi raises at its end.");
 
 static PyObject *Store_close(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -556,7 +667,9 @@ static PyObject *Store_close(PyObject *object, PyObject *Py_UNUSED(ignored))
                      self->views == 1 ? "" : "s", self->views == 1 ? "s" : "");
         return NULL;
     }
-    store_close(self);
+    if (store_close(self) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -596,10 +709,11 @@ static PyObject *Store_gc(PyObject *object, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(Store_interrupt_doc, "interrupt($self, /)\n--\n\n"
-                                  "Stop the call that runs in the store, or the next one: it raises LimitError.\n\n"
-                                  "May be called from any thread. Raises ValueError unless the engine was made with\n"
-                                  "Engine(interruptible=True).");
+PyDoc_STRVAR(Store_interrupt_doc,
+             "interrupt($self, /)\n--\n\n"
+             "Stop the call that runs in the store, or the next one: it raises LimitError.\n\n"
+             "May be called from any thread. Raises UnsupportedError unless the engine was made with\n"
+             "Engine(interruptible=True).");
 
 static PyObject *Store_interrupt(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -609,8 +723,7 @@ static PyObject *Store_interrupt(PyObject *object, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     if (!engine_has(self->engine, AW_CAP(INTERRUPT))) {
-        PyErr_SetString(PyExc_ValueError, "interrupt() needs an engine made with Engine(interruptible=True)");
-        return NULL;
+        return engine_raise_unsupported(self->state, self->api, AW_CAP(INTERRUPT), "interrupt()");
     }
     self->interrupted = true;
     self->api->store_interrupt(self->handle);
@@ -629,22 +742,55 @@ static PyObject *Store_get_closed(PyObject *object, void *Py_UNUSED(closure))
     return PyBool_FromLong(((StoreObject *)object)->handle == NULL);
 }
 
+// For anywasm.Pool: can somebody else go on with it? Nothing runs in it or is to be stopped, no call failed half-way, nobody looks at
+// its memories.
+static PyObject *Store_get_reusable(PyObject *object, void *Py_UNUSED(closure))
+{
+    StoreObject *self = (StoreObject *)object;
+    return PyBool_FromLong(self->handle != NULL && self->depth == 0 && self->failure == 0 && !self->interrupted &&
+                           self->views == 0);
+}
+
 static PyObject *Store_get_fuel(PyObject *object, void *Py_UNUSED(closure))
 {
     StoreObject *self = (StoreObject *)object;
     if (store_check(self) < 0) {
         return NULL;
     }
-    if (!engine_has(self->engine, AW_CAP(FUEL))) {
-        PyErr_SetString(PyExc_ValueError, "fuel needs an engine made with Engine(fuel=True)");
+    uint64_t fuel;
+    return store_fuel_left(self, &fuel) < 0 ? NULL : PyLong_FromUnsignedLongLong(fuel);
+}
+
+static PyObject *Store_get_fuel_used(PyObject *object, void *Py_UNUSED(closure))
+{
+    StoreObject *self = (StoreObject *)object;
+    uint64_t left;
+    if (store_check(self) < 0 || store_fuel_left(self, &left) < 0) {
         return NULL;
     }
-    uint64_t fuel;
-    aw_error error;
-    if (self->api->store_get_fuel(self->handle, &fuel, &error) < 0) {
-        return error_raise(self->state, NULL, &error);
+    return PyLong_FromUnsignedLongLong(self->fuel_spent + self->fuel_given - left);
+}
+
+static PyObject *Store_get_peak_memory(PyObject *object, void *Py_UNUSED(closure))
+{
+    StoreObject *self = (StoreObject *)object;
+    if (store_check(self) < 0) {
+        return NULL;
     }
-    return PyLong_FromUnsignedLongLong(fuel);
+    aw_usage usage;
+    self->api->store_usage(self->handle, &usage);
+    return PyLong_FromUnsignedLongLong(usage.memory_bytes);
+}
+
+static PyObject *Store_get_memory_refused(PyObject *object, void *Py_UNUSED(closure))
+{
+    StoreObject *self = (StoreObject *)object;
+    if (store_check(self) < 0) {
+        return NULL;
+    }
+    aw_usage usage;
+    self->api->store_usage(self->handle, &usage);
+    return usage.memory_known ? PyLong_FromUnsignedLongLong(usage.memory_refused) : Py_NewRef(Py_None);
 }
 
 static int Store_set_fuel(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
@@ -704,10 +850,21 @@ static PyMethodDef Store_methods[] = {
 static PyGetSetDef Store_getset[] = {
     {"engine", Store_get_engine, NULL, "Engine: what runs the code in this store.", NULL},
     {"closed", Store_get_closed, NULL, "bool: whether the store was closed.", NULL},
+    {"_reusable", Store_get_reusable, NULL, "bool: whether somebody else can go on with it; for anywasm.Pool.", NULL},
     {"fuel", Store_get_fuel, Store_set_fuel,
      "int: instructions that may still run. Setting it replaces the rest. Needs Engine(fuel=True).", NULL},
+    {"fuel_used", Store_get_fuel_used, NULL,
+     "int: instructions that ran since the store was made, however often fuel was set. Needs Engine(fuel=True).", NULL},
+    {"peak_memory", Store_get_peak_memory, NULL,
+     "int: bytes of all memories in the store, which never shrink. An engine that does not tell of them all counts those\n"
+     "that are exported or made by Python.",
+     NULL},
+    {"memory_refused", Store_get_memory_refused, NULL,
+     "int or None: bytes, at most, that a guest wanted a memory to have and did not get because of the store's limit; 0 if\n"
+     "there was no such wish, None where the engine does not tell.",
+     NULL},
     {"timeout", Store_get_timeout, Store_set_timeout,
-     "float or None: seconds that a call from Python into the store may take; then it raises LimitError.", NULL},
+     "float or None: seconds that a call from Python into the store may take; then it raises TimeoutExpired.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -4,6 +4,7 @@
 #ifndef AW_STORE_H
 #define AW_STORE_H
 
+#include "deadline.h"
 #include "engine.h"
 
 // One Python object that guests hold as an externref. The engine counts its externrefs; the store finds the box of an
@@ -67,9 +68,16 @@ typedef struct StoreObject {
     Py_ssize_t views;     // buffers of its memories that are out
     double timeout;       // seconds for an outermost call, or 0
     double deadline;      // of the one that runs, on the monotonic clock, or 0
+    double due;           // the same of the last one that had one, when it is over, too
     bool interrupted;     // by interrupt(): these two are for what waits outside the engine
     bool interruptible;   // outermost calls are watched for Ctrl-C and the timeout
     bool watches_ctrl_c;  // this one is
+    bool unwatched;       // its deadline could not be watched, so it is stopped at once
+    deadline ticking;     // of the one that runs
+    uint64_t fuel_given;  // when fuel was last set
+    uint64_t fuel_spent;  // until then
+    uint64_t memory_limit;
+    bool has_shared;  // a shared memory lives in it
     PyObject *weakrefs;
 } StoreObject;
 
@@ -124,6 +132,8 @@ static inline void store_leave(StoreObject *self)
     }
 }
 
+int64_t store_now(void);  // on the monotonic clock, in nanoseconds
+
 // A stretch of a timed call without Python code ends, or begins.
 void store_stretch_end(StoreObject *self);
 void store_stretch_begin(StoreObject *self);
@@ -166,6 +176,12 @@ static inline void store_gil_return(StoreObject *self, PyThreadState *token)
 
 // Inside a host function, with the GIL: is the running call to end, by its deadline or by interrupt()? Says so once.
 bool store_overdue(StoreObject *self);
+
+// A shared memory of at most so many pages is to live in the store: 0, or -1 with UnsupportedError if its limits do not hold then.
+int store_add_shared(StoreObject *self, uint64_t pages);
+
+// How many seconds the last call ran if its deadline is over, else a negative number.
+double store_overtime(const StoreObject *self);
 
 // Note the pending Python exception as the reason why a host function fails; a second one during the same unwinding is dropped.
 void store_take_exception(StoreObject *self);

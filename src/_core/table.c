@@ -262,7 +262,7 @@ PyDoc_STRVAR(
     Table_grow_doc,
     "grow($self, delta, initial=None, /)\n--\n\n"
     "Add *delta* elements, each of them *initial*; return how many there were before.\n\n"
-    "Raises LimitError when the table's maximum or the store's limit forbids it, ValueError for a negative delta,\n"
+    "Raises TableLimitError when the table's maximum or the store's limit forbids it, ValueError for a negative delta,\n"
     "TypeError for a value that the table cannot hold.");
 
 static PyObject *Table_grow(PyObject *object, PyObject *const *args, Py_ssize_t count)
@@ -278,13 +278,16 @@ static PyObject *Table_grow(PyObject *object, PyObject *const *args, Py_ssize_t 
     }
     const aw_limits *limits = &self->type.limits;
     uint64_t size = table_size(self);
+    aw_error error;
     uint64_t maximum = limits->has_max ? limits->max : limits->is64 ? UINT64_MAX - 1 : UINT32_MAX;
     if (delta > (maximum > size ? maximum - size : 0)) {
         char delta_text[INDEX_TEXT_SIZE];
-        return PyErr_Format(store->state->LimitError,
-                            "cannot grow the table by %s element%s: it has %llu, and may have %llu at most",
-                            index_text(delta, delta_text), delta == 1 ? "" : "s", (unsigned long long)size,
-                            (unsigned long long)maximum);
+        aw_error_set(&error, AW_ERROR_LIMIT,
+                     "cannot grow the table by %s element%s: it has %llu, and may have %llu at most",
+                     index_text(delta, delta_text), delta == 1 ? "" : "s", (unsigned long long)size,
+                     (unsigned long long)maximum);
+        aw_error_limit(&error, AW_LIMIT_TABLE, delta < AW_UNKNOWN - size ? size + delta : AW_UNKNOWN, maximum);
+        return error_raise(store->state, NULL, &error);
     }
     value_place place = {.name = NULL, .what = "Table.grow(): initial", .index = -1};
     aw_raw raw;
@@ -292,7 +295,6 @@ static PyObject *Table_grow(PyObject *object, PyObject *const *args, Py_ssize_t 
         return NULL;
     }
     uint64_t previous;
-    aw_error error;
     store_enter(store, false);
     int status = store->api->table_grow(self->base.item.table, delta, &raw, &previous, &error);
     store_leave(store);

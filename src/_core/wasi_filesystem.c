@@ -11,6 +11,7 @@
 struct wasi_served {
     wasi_served *next;
     StoreObject *const *store;  // borrowed: where its WasiHost keeps it; NULL there: we are called with the GIL
+    PyObject **lost;            // borrowed: where its WasiHost wants what nobody hears of
     PyObject *object;           // owned
     PyObject *bytes;            // owned: what the last read gave, or NULL
 };
@@ -282,7 +283,10 @@ static int served_file_close(void *data, uint64_t handle, bool heard)
     PyObject *pending = aw_take_exception();  // when a store is closed
     PyObject *result = PyObject_CallMethod(self->object, "close", "O", file_of(handle));
     int error = 0;
-    if (result == NULL && !heard) {
+    if (result == NULL && !heard && *self->lost == Py_None) {
+        Py_SETREF(*self->lost, aw_take_exception());
+    }
+    else if (result == NULL && !heard) {
         PyErr_WriteUnraisable(self->object);
     }
     else {
@@ -297,15 +301,15 @@ static int served_file_close(void *data, uint64_t handle, bool heard)
 
 // --- birth and death -----------------------------------------------------------------------------------------------------
 
-wasi_served *served_mount(struct aw_wasi *wasi, StoreObject *const *store, PyObject *object, const char *name,
-                          size_t length, bool writable, wasi_served *next)
+wasi_served *served_mount(struct aw_wasi *wasi, StoreObject *const *store, PyObject **lost, PyObject *object,
+                          const char *name, size_t length, bool writable, wasi_served *next)
 {
     wasi_served *self = PyMem_Calloc(1, sizeof(*self));
     if (self == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
-    *self = (wasi_served){.next = next, .store = store, .object = Py_NewRef(object)};
+    *self = (wasi_served){.next = next, .store = store, .lost = lost, .object = Py_NewRef(object)};
     aw_wasi_filesystem system = {
         .stat = served_stat,
         .list = served_list,

@@ -100,9 +100,10 @@ static PyObject *WasiMemory_read(PyObject *self, PyObject *path)
     return result;
 }
 
-PyDoc_STRVAR(WasiMemory_write_doc,
-             "write($self, path, data, /)\n--\n\n"
-             "Give a file these bytes, copied; it and the directories on the way are made. Raises OSError: ENOSPC over the limit.");
+PyDoc_STRVAR(
+    WasiMemory_write_doc,
+    "write($self, path, data, /)\n--\n\n"
+    "Give a file these bytes, copied; it and the directories on the way are made. Raises OSError: ENOSPC over the limit.");
 
 static PyObject *WasiMemory_write(PyObject *self, PyObject *args)
 {
@@ -210,7 +211,7 @@ static PyGetSetDef WasiMemory_getset[] = {
 };
 
 static PyType_Slot WasiMemory_slots[] = {
-    {Py_tp_doc, (void *)WasiMemory_doc},   {Py_tp_new, WasiMemory_new},       {Py_tp_dealloc, WasiMemory_dealloc},
+    {Py_tp_doc, (void *)WasiMemory_doc}, {Py_tp_new, WasiMemory_new},       {Py_tp_dealloc, WasiMemory_dealloc},
     {Py_tp_methods, WasiMemory_methods}, {Py_tp_getset, WasiMemory_getset}, {0, NULL},
 };
 

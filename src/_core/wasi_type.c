@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 
+#include "errors.h"
 #include "wasi/wasi.h"
 
 enum { STREAMS = 3 };
@@ -22,6 +23,7 @@ typedef struct WasiHostObject {
     PyObject *callables[STREAMS];  // owned, or NULL
     wasi_served *served;           // owned: file systems of Python's
     PyObject *finish;              // owned: called once when the program is over, or NULL
+    PyObject *lost;                // owned: while files are closed, what that raised first, or None; else NULL
     PyObject *rest;                // owned bytes that stdin gave, or NULL
     Py_ssize_t rest_start;         // of them, what the program has not got yet
     struct stream_end {
@@ -94,7 +96,7 @@ static int on_check(void *data)
     PyThreadState *token = store_gil_take(store);
     int status = PyErr_CheckSignals();
     if (status == 0 && store_overdue(store)) {
-        PyErr_SetString(store->state->LimitError, "the call was interrupted: its time is up, or somebody stopped it");
+        error_raise_interrupted(store);
         status = -1;
     }
     if (status != 0) {
@@ -102,6 +104,16 @@ static int on_check(void *data)
     }
     store_gil_return(store, token);
     return status;
+}
+
+static int on_output_exceeded(void *data, uint64_t used, uint64_t allowed)
+{
+    StoreObject *store = ((WasiHostObject *)data)->store;
+    PyThreadState *token = store_gil_take(store);
+    error_raise_output(store->state, used, allowed);
+    store_take_exception(store);
+    store_gil_return(store, token);
+    return WASI_RAISED;
 }
 
 static int stream_read(void *data, size_t length, const uint8_t **bytes, size_t *done)
@@ -172,24 +184,34 @@ static int stream_write(void *data, const uint8_t *bytes, size_t length, size_t 
     return error;
 }
 
-// The program is over: streams that keep something back may give it out.
-static void finish(WasiHostObject *self)
+// The program is over: streams that keep something back may give it out. 0, or -1 with what they raise.
+static int finish(WasiHostObject *self)
 {
     PyObject *callable = self->finish;
     self->finish = NULL;
-    if (callable == NULL) {
-        return;
-    }
-    PyObject *pending = aw_take_exception();
-    PyObject *result = PyObject_CallNoArgs(callable);
-    if (result == NULL) {
-        PyErr_WriteUnraisable(callable);
-    }
+    PyObject *result = callable != NULL ? PyObject_CallNoArgs(callable) : Py_NewRef(Py_None);
+    Py_XDECREF(callable);
     Py_XDECREF(result);
-    Py_DECREF(callable);
-    if (pending != NULL) {
-        aw_put_exception(pending);
+    return result != NULL ? 0 : -1;
+}
+
+// And its files are closed. What is raised first comes out.
+static int close_all(WasiHostObject *self)
+{
+    self->lost = Py_NewRef(Py_None);
+    aw_wasi_close(self->wasi);
+    PyObject *lost = self->lost;
+    self->lost = NULL;
+    int status = finish(self);
+    if (lost == Py_None) {
+        Py_DECREF(lost);
+        return status;
     }
+    if (status < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    aw_put_exception(lost);
+    return -1;
 }
 
 int wasihost_bind(PyObject *object, StoreObject *store)
@@ -204,18 +226,14 @@ int wasihost_bind(PyObject *object, StoreObject *store)
         self->bound = true;
         aw_wasi_set_engine(self->wasi, store->api);
     }
-    else {
-        aw_wasi_close(self->wasi);
-        finish(self);
-    }
-    return 0;
+    return store != NULL ? 0 : close_all(self);
 }
 
 // --- birth and death ----------------------------------------------------------------------------------------------
 
 PyDoc_STRVAR(
     WasiHost_doc,
-    "WasiHost(args, env, streams, mounts, *, finish=None, avoid_openat2=False)\n--\n\n"
+    "WasiHost(args, env, streams, mounts, *, finish=None, avoid_openat2=False, clock=None, seed=None)\n--\n\n"
     "One WASI program's view of the world; anywasm.Wasi makes them.\n\n"
     "args, env: sequences of bytes; env as b'NAME=value'.\n"
     "streams: stdin, stdout and stderr, each None, a descriptor (int, duplicated), or a callable: read(n) -> bytes or\n"
@@ -223,7 +241,9 @@ PyDoc_STRVAR(
     "mounts: sequence of (name: bytes, what, writable: bool); what is a descriptor (int, duplicated), a\n"
     "  WasiMemory, or an object that serves a file system.\n"
     "finish: callable, called when the program is over: when its store is closed.\n"
-    "avoid_openat2: resolve paths as on kernels without it.");
+    "avoid_openat2: resolve paths as on kernels without it.\n"
+    "clock: (start, speed, step) of the program's own, in nanoseconds; None is the host's.\n"
+    "seed: 32 bytes that random numbers follow from; None is the kernel's.");
 
 // A descriptor of our own for the host's: -1 with an exception on failure.
 static int descriptor_duplicate(long number)
@@ -306,7 +326,7 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
         return 0;
     }
     if (!PyLong_Check(what)) {
-        wasi_served *served = served_mount(self->wasi, &self->store, what, name, (size_t)length, writable,
+        wasi_served *served = served_mount(self->wasi, &self->store, &self->lost, what, name, (size_t)length, writable,
                                            self->served);
         self->served = served != NULL ? served : self->served;
         return served != NULL ? 0 : -1;
@@ -326,20 +346,42 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
     return 0;
 }
 
+static int clock_convert(WasiHostObject *self, PyObject *object)
+{
+    unsigned long long start, step;
+    double speed;
+    if (!PyArg_ParseTuple(object, "KdK;a clock is (start, speed, step)", &start, &speed, &step)) {
+        return -1;
+    }
+    if (!(speed >= 0 && speed <= 1e9)) {
+        PyErr_SetString(PyExc_ValueError, "clock: the speed is from 0 to 1e9");
+        return -1;
+    }
+    aw_wasi_set_clock(self->wasi, &(aw_wasi_clock){.start = start, .speed = speed, .step = step});
+    return 0;
+}
+
 static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"args", "env", "streams", "mounts", "finish", "avoid_openat2", NULL};
+    static char *names[] = {"args", "env", "streams", "mounts", "finish", "avoid_openat2", "clock", "seed", NULL};
     PyObject *arguments, *environment, *streams[STREAMS], *mounts, *finish = Py_None;
     int avoid_openat2 = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$Op:WasiHost", names, &arguments, &environment,
-                                     &streams[0], &streams[1], &streams[2], &mounts, &finish, &avoid_openat2)) {
+    PyObject *clock = Py_None;
+    const char *seed = NULL;
+    Py_ssize_t seed_length = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$OpOz#:WasiHost", names, &arguments, &environment,
+                                     &streams[0], &streams[1], &streams[2], &mounts, &finish, &avoid_openat2, &clock,
+                                     &seed, &seed_length)) {
         return NULL;
+    }
+    if (seed != NULL && seed_length != AW_WASI_SEED) {
+        return PyErr_Format(PyExc_ValueError, "seed: expected %d bytes, got %zd", AW_WASI_SEED, seed_length);
     }
     WasiHostObject *self = (WasiHostObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
-    self->wasi = aw_wasi_new(&(aw_wasi_host){.check = on_check, .data = self});
+    self->wasi = aw_wasi_new(&(aw_wasi_host){.check = on_check, .output_exceeded = on_output_exceeded, .data = self});
     PyObject *items = NULL;
     if (self->wasi == NULL) {
         PyErr_NoMemory();
@@ -347,6 +389,12 @@ static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keyw
     }
     if (avoid_openat2) {
         aw_wasi_avoid_openat2(self->wasi);
+    }
+    if (seed != NULL) {
+        aw_wasi_set_seed(self->wasi, (const uint8_t *)seed);
+    }
+    if (clock != Py_None && clock_convert(self, clock) < 0) {
+        goto error;
     }
     if (texts_convert(self, arguments, aw_wasi_add_argument) < 0 ||
         texts_convert(self, environment, aw_wasi_add_environment) < 0) {
@@ -379,10 +427,13 @@ error:
 static void WasiHost_finalize(PyObject *object)
 {
     WasiHostObject *self = wasihost_cast(object);
-    if (self->wasi != NULL) {
-        aw_wasi_close(self->wasi);
+    PyObject *pending = aw_take_exception();
+    if (self->wasi != NULL && close_all(self) < 0) {
+        PyErr_WriteUnraisable(object);
     }
-    finish(self);
+    if (pending != NULL) {
+        aw_put_exception(pending);
+    }
 }
 
 static int WasiHost_traverse(PyObject *object, visitproc visit, void *arg)
@@ -430,16 +481,48 @@ static void WasiHost_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
+// --- limits ---------------------------------------------------------------------------------------------------------
+
+PyDoc_STRVAR(
+    WasiHost_limit_output_doc,
+    "limit_output($self, bytes, /, *, truncate=False)\n--\n\n"
+    "Let stdout and stderr take so many bytes together: then the program ends with OutputLimitError, or, with\n"
+    "*truncate*, goes on, and what it writes is dropped.");
+
+static PyObject *WasiHost_limit_output(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"", "truncate", NULL};
+    unsigned long long bytes;
+    int truncate = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "K|$p:limit_output", names, &bytes, &truncate)) {
+        return NULL;
+    }
+    aw_wasi_limit_output(wasihost_cast(object)->wasi, bytes, truncate);
+    Py_RETURN_NONE;
+}
+
+static PyObject *WasiHost_get_output_dropped(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(aw_wasi_output_dropped(wasihost_cast(object)->wasi));
+}
+
 // --- tables ---------------------------------------------------------------------------------------------------------
 
+static PyMethodDef WasiHost_methods[] = {
+    {"limit_output", (PyCFunction)(void (*)(void))WasiHost_limit_output, METH_VARARGS | METH_KEYWORDS,
+     WasiHost_limit_output_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef WasiHost_getset[] = {
+    {"output_dropped", WasiHost_get_output_dropped, NULL, "int: bytes of output that limit_output dropped.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot WasiHost_slots[] = {
-    {Py_tp_doc, (void *)WasiHost_doc},
-    {Py_tp_new, WasiHost_new},
-    {Py_tp_traverse, WasiHost_traverse},
-    {Py_tp_clear, WasiHost_clear},
-    {Py_tp_dealloc, WasiHost_dealloc},
-    {Py_tp_finalize, WasiHost_finalize},
-    {0, NULL},
+    {Py_tp_doc, (void *)WasiHost_doc}, {Py_tp_new, WasiHost_new},         {Py_tp_traverse, WasiHost_traverse},
+    {Py_tp_clear, WasiHost_clear},     {Py_tp_dealloc, WasiHost_dealloc}, {Py_tp_finalize, WasiHost_finalize},
+    {Py_tp_methods, WasiHost_methods}, {Py_tp_getset, WasiHost_getset},   {0, NULL},
 };
 
 PyType_Spec WasiHost_spec = {

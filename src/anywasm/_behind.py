@@ -54,6 +54,9 @@ def code_size(module: Module) -> int:
     return sum(size for name, _, size in module.sections if name == "code")
 
 
+# Of a processor: some modules take a compiler longer than anybody waits.
+MOST_SECONDS = 600
+
 # --- the other process ----------------------------------------------------------------------------------------------
 
 # It has the modules that this one has: the path is this one's, without what is relative to the working directory.
@@ -110,7 +113,9 @@ def compile_behind(binary: bytes, engine: Engine, claim: int) -> bool:
 def main(name: str, config: dict[str, object], descriptor: int) -> None:
     """What the other process does: Module() puts the code into the cache."""
     import fcntl
+    import resource
 
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     os.nice(19)
     try:
         with open("/proc/self/autogroup", "w") as autogroup:  # on some systems nice counts within a session only

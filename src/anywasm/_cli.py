@@ -30,7 +30,7 @@ from . import (
 )
 from ._linking import described
 from ._load import as_module, program
-from ._run import program_name, start
+from ._run import open_host, program_name, start, store_limits
 from .wasi import Directory
 
 TYPE_CHECKING = False  # importing typing, pathlib and the like would take as long as running a program
@@ -83,8 +83,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--invoke", metavar="NAME",
                          help="call this function with ARGs as its type wants them, and print its results")  # fmt: skip
     command.add_argument("--timeout", type=seconds, metavar="SECONDS", help="stop it then")
+    command.add_argument("--compile-timeout", type=seconds, metavar="SECONDS", help="stop compiling it then")
     command.add_argument("--fuel", type=count, metavar="N", help="stop it after so many instructions, about")
     command.add_argument("--memory", type=size, metavar="BYTES", help="let its memory grow to so much; 64M, 1G")
+    command.add_argument("--table-elements", type=count, metavar="N", help="let its tables grow to so many elements")
+    command.add_argument("--stack", type=size, metavar="BYTES", help="let its nested calls take so much")
+    command.add_argument("--max-output", type=size, metavar="BYTES", help="let it write so much, then stop it")
+    command.add_argument("--truncate", action="store_true", help="drop what is beyond --max-output, and let it go on")
     add_engine(command)
     # PARSER means: one argument, and whatever comes after it, options or not.
     command.add_argument("program", nargs=argparse.PARSER, metavar="FILE", help=FILE_HELP)
@@ -253,10 +258,20 @@ def source_of(file: str) -> File | bytes:
 
 
 def command_run(options: argparse.Namespace) -> int:
+    if options.truncate and options.max_output is None:
+        raise UsageError("--truncate needs --max-output")
     sys.stdout.flush()  # the program writes to the descriptor itself
     source = source_of(options.file)
     with Progress(options.file) as begin:
-        module = program(source, options.engine, fuel=options.fuel, timeout=options.timeout, compiling=begin)
+        module = program(
+            source,
+            options.engine,
+            fuel=options.fuel,
+            timeout=options.timeout,
+            stack=options.stack,
+            compile_timeout=options.compile_timeout,
+            compiling=begin,
+        )
     name = program_name(source, module)
     wasi = Wasi(
         args=[name] if options.invoke is not None else [name, *options.args],
@@ -266,8 +281,9 @@ def command_run(options: argparse.Namespace) -> int:
         stdout="inherit",
         stderr="inherit",
     )
-    with Store(module.engine, wasi=wasi, memory=options.memory, fuel=options.fuel, timeout=options.timeout) as store:
-        return start(module, store) if options.invoke is None else invoke(module, store, options)
+    limits = store_limits(options.memory, options.table_elements, options.fuel, options.timeout, options.stack)
+    with Store(module.engine, wasi=open_host(wasi, options.max_output, options.truncate), **limits) as store:
+        return start(module, store, options.memory) if options.invoke is None else invoke(module, store, options)
 
 
 def invoke(module: Module, store: Store, options: argparse.Namespace) -> int:

@@ -28,8 +28,10 @@ def load(
     wasi: Wasi | None = None,
     memory: int | None = None,
     table_elements: int | None = None,
+    instances: int | None = None,
     fuel: int | None = None,
     timeout: float | None = None,
+    stack: int | None = None,
 ) -> Instance:
     """Compile *source*, make a store for it and bring it to life there: from a file to a call in one line::
 
@@ -41,7 +43,8 @@ def load(
     engine: an Engine or the name of one; None is the default engine.
     store: where to live, instead of a new store; then the limits and WASI are the store's.
     wasi: what a module that imports WASI gets. None lets it write to the process's stdout and stderr, and nothing else.
-    memory, table_elements, fuel, timeout: limits of the new store, as for :class:`Store`.
+    memory, table_elements, instances, fuel, timeout, stack: limits of the new store, as for :class:`Store`. Where no
+      engine object is given, one is made that can hold them.
 
     The ``_initialize`` function of a reactor (a library with WASI) has been called when this returns.
 
@@ -53,18 +56,27 @@ def load(
             ("wasi", wasi),
             ("memory", memory),
             ("table_elements", table_elements),
+            ("instances", instances),
             ("fuel", fuel),
             ("timeout", timeout),
+            ("stack", stack),
         ):
             if value is not None:
                 raise TypeError(f"load(): {name} and store exclude each other: the store has its own")
         engine = store.engine
-    module = as_module(source, engine, fuel=fuel, timeout=timeout)
+    module = as_module(source, engine, fuel=fuel, timeout=timeout, stack=stack)
     if store is None:
         if wasi is None and imports_wasi(module):
             wasi = Wasi(stdout="inherit", stderr="inherit")
         store = Store(
-            module.engine, wasi=wasi, memory=memory, table_elements=table_elements, fuel=fuel, timeout=timeout
+            module.engine,
+            wasi=wasi,
+            memory=memory,
+            table_elements=table_elements,
+            instances=instances,
+            fuel=fuel,
+            timeout=timeout,
+            stack=stack,
         )
     instance = Instance(module, imports, store)
     initialize(instance)
@@ -77,6 +89,7 @@ def as_module(
     *,
     fuel: int | None = None,
     timeout: float | None = None,
+    stack: int | None = None,
 ) -> Module:
     """Compile *source*, unless it is a Module, with an engine that can hold these limits."""
     if isinstance(source, Module):
@@ -85,12 +98,15 @@ def as_module(
             name = engine if isinstance(engine, str) else engine.name
             raise ValueError(f"the module was compiled by another engine object ({made_by.name}) than engine ({name})")
         return source
-    return Module(source, engine_for(engine, fuel, timeout))
+    return Module(source, engine_for(engine, fuel, timeout, stack))
 
 
-def engine_for(engine: Engine | str | None, fuel: int | None, timeout: float | None) -> Engine | None:
-    if isinstance(engine, str) or (engine is None and (fuel is not None or timeout is not None)):
-        return Engine(engine, fuel=fuel is not None, interruptible=timeout is not None)
+def engine_for(
+    engine: Engine | str | None, fuel: int | None, timeout: float | None, stack: int | None = None
+) -> Engine | None:
+    limited = fuel is not None or timeout is not None or stack is not None
+    if isinstance(engine, str) or (engine is None and limited):
+        return Engine(engine, fuel=fuel is not None, interruptible=timeout is not None, max_wasm_stack=stack)
     return engine
 
 
@@ -100,6 +116,8 @@ def program(
     *,
     fuel: int | None = None,
     timeout: float | None = None,
+    stack: int | None = None,
+    compile_timeout: float | None = None,
     compiling: Callable[[], object] = lambda: None,
 ) -> Module:
     """The module of a program that is to run now. *compiling* is called if that has to wait for a compiler.
@@ -108,7 +126,8 @@ def program(
     """
     if isinstance(source, Module):
         return as_module(source, engine)
-    free = engine is None and fuel is None and timeout is None and not os.environ.get("ANYWASM_ENGINE")
+    limited = fuel is not None or timeout is not None or stack is not None
+    free = engine is None and not limited and not os.environ.get("ANYWASM_ENGINE")
 
     def otherwise(binary: bytes) -> Module | None:
         if free and len(binary) >= BIG:
@@ -118,9 +137,20 @@ def program(
             if module is not None:
                 return module
         compiling()
+        if bounded is not None and compile_timeout is not None:
+            from ._within import compile_within
+
+            return compile_within(binary, bounded, compile_timeout)
         return None
 
-    return Module._or_else(otherwise, source, engine_for(engine, fuel, timeout))
+    chosen, bounded = engine_for(engine, fuel, timeout, stack), None
+    if compile_timeout is not None:
+        if not 0 < compile_timeout < float("inf"):
+            raise ValueError(f"compile_timeout: expected a positive number of seconds or None, got {compile_timeout!r}")
+        chosen = chosen if chosen is not None else Engine()
+        bounded = chosen if "serialize" in chosen.capabilities else None
+        free = False
+    return Module._or_else(otherwise, source, chosen)
 
 
 def imports_wasi(module: Module) -> bool:

@@ -239,3 +239,27 @@ size_t in_use(void)
     free(piece);
     return address;
 }
+
+void scale(int (*rows)[3], size_t count, int by)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (int j = 0; j < 3; j++) {
+            rows[i][j] *= by;
+        }
+    }
+}
+
+int skip_digits_of(const char *text, const char **end)
+{
+    int number = 0;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        number = 10 * number + *text - '0';
+    }
+    *end = text;
+    return number;
+}
+
+int skip_digits(const char *text, char **end)
+{
+    return skip_digits_of(text, (const char **)end);
+}

@@ -101,6 +101,9 @@ size_t lengths(const char *const *texts, size_t count);
 double mean(const double *values, size_t count);
 void negate(int *values, size_t count);
 long long total(const int (*rows)[3], size_t count);
+void scale(int (*rows)[3], size_t count, int by);
+int skip_digits(const char *text, char **end);
+int skip_digits_of(const char *text, const char **end);
 void conjugates(double _Complex *values, size_t count);
 
 point centroid(const point *points, size_t count);

@@ -156,6 +156,37 @@ def test_more_than_the_memory_can_have(load: Any) -> None:
     assert lib.mean([1.0], 1) == 1.0
 
 
+def test_lists_within_a_list_are_filled(lib: clib.Library) -> None:
+    rows: Any = [[1, 2, 3], [4]]
+    first, second = rows
+    assert lib.total(rows, 2) == 10
+    lib.scale(rows, 2, 10)
+    assert rows == [[10, 20, 30], [40, 0, 0]]
+    assert rows[0] is first
+    assert rows[1] is second
+
+
+def test_an_array_of_another_shape_is_refused(lib: clib.Library) -> None:
+    assert lib.total(np.ones((2, 3), "i4"), 2) == 6
+    assert lib.total(np.ones(6, "i4"), 2) == 6
+    for shape in ((3, 2), (2, 3, 1), (1, 2, 3), (6, 1)):
+        with pytest.raises(TypeError, match=r"expected items of int\[3\]"):
+            lib.total(np.ones(shape, "i4"), 2)
+    assert lib.checksum(np.ones((2, 3), "u1"), 6) == lib.checksum(b"\1" * 6, 6)
+
+
+def test_a_list_gets_no_pointer_into_what_was_copied(lib: clib.Library) -> None:
+    end: Any = [None]
+    with pytest.raises(ValueError, match="item 0 of a list .* points into the copy of an argument"):
+        lib.skip_digits("42xyz", end)
+    assert lib.skip_digits_of("42xyz", end) == 42
+    assert end == ["xyz"]  # read while it was there
+    end = [None]
+    text = lib.string("42xyz")
+    assert lib.skip_digits(text, end) == 42
+    assert end[0].read_cstring() == "xyz"
+
+
 def test_a_list_that_shrinks_while_it_is_copied_back(lib: clib.Library) -> None:
     numbers: list[Any] = []
 

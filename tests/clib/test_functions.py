@@ -220,6 +220,42 @@ def test_mistakes_with_callbacks(lib: clib.Library) -> None:
         lib.callback("int (*)(int, ...)", abs)
 
 
+def test_a_callback_that_catches_leaves_the_shadow_stack_as_it_was(lib: clib.Library) -> None:
+    stack = lib.instance.exports["__stack_pointer"]
+    start, seen = stack.value, []
+
+    def visit(_value: int, _data: object) -> int:
+        for _ in range(100):
+            with pytest.raises(KeyError):
+                lib.deep(lambda *_: {}["x"])
+            seen.append(stack.value)
+        return 0
+
+    lib.deep(visit)
+    assert len(set(seen)) == 1
+    assert seen[0] < start
+    assert stack.value == start
+    with pytest.raises(KeyError):
+        lib.deep(lambda *_: {}["x"])
+    assert stack.value == start
+
+
+def test_calls_from_a_callback_give_back_what_they_took(lib: clib.Library) -> None:
+    text, much, pages = "x" * 1000, "x" * 100_000, []
+
+    def visit(_value: int, _data: object) -> int:
+        for _ in range(300):
+            lib.length(text)
+            lib.length(much)
+            lib.array("int", 1000)
+        pages.append(lib.memory.pages)
+        return 0
+
+    for _ in range(3):
+        lib.deep(visit)
+    assert pages == pages[:1] * len(pages)
+
+
 # --- function pointers ----------------------------------------------------------------------------------------------
 
 

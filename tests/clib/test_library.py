@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A library as a whole: loading, attributes, what stops it, reset, close, threads."""
 
+import copy
 import functools
 import gc
 import operator
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,9 @@ def test_a_declaration_that_the_module_contradicts(engine: Any, wat: Any, declar
 def test_mistakes_when_loading(engine: Any, wat: Any, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         clib.load(tmp_path / "nothing.wasm", "int f(void);", engine=engine)
+    for source in ("int twice(int n) { return 2 * n; }", "stats.c", Path("stats.h")):
+        with pytest.raises(TypeError, match=r"clib.compile\(\)"):
+            clib.load(source, engine=engine)
     with pytest.raises(TypeError, match=r"declarations: expected str \(C text\), a path"):
         clib.load(wat(TWICE), 5, engine=engine)  # type: ignore[arg-type]
     with pytest.raises(anywasm.CompileError):
@@ -116,7 +121,7 @@ def test_a_malloc_of_another_type_is_refused(engine: Any, wat: Any) -> None:
       (func (export "malloc") (param i64) (result i32) i32.const 0)
       (func (export "free") (param i32)))
     """
-    with pytest.raises(TypeError, match="the library's malloc has another type than C's"):
+    with pytest.raises(TypeError, match=r"the library's malloc has another type than C's: \(i64\) -> i32"):
         clib.load(wat(text), "int f(void);", engine=engine)
 
 
@@ -353,6 +358,21 @@ def test_closed_while_arguments_are_converted(load: Any) -> None:
     ):
         with pytest.raises(ValueError, match="closed"):
             call(load())
+
+
+def test_a_library_is_no_value(lib: clib.Library) -> None:
+    for act in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot be copied or pickled: load it again"):
+            act(lib)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "error", "message"),
+    [("klingon", LookupError, "klingon"), ("utf-16", ValueError, "NUL bytes"), (5, TypeError, "expected str or None")],
+)
+def test_an_encoding_that_no_c_string_has(load: Any, encoding: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        load(encoding=encoding)
 
 
 def test_close_ends_everything(load: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import anywasm
 from anywasm import clib
 
 
@@ -216,6 +217,8 @@ def test_what_the_library_gives_away_is_freed_once(lib: clib.Library) -> None:
         lib.adopt(lib.same_pointer(node))
     with pytest.raises(ValueError, match="of memory of|out of bounds|Python owns"):
         lib.adopt(lib.cast("node *", node))
+    with pytest.raises(anywasm.LinkError, match=r"adopt\(\): the module exports no function 'nothing'"):
+        lib.adopt(lib.make_node(1), "nothing")
     del node
     assert lib.nodes_freed == 1
     node = lib.adopt(lib.make_node(1), "free_node")

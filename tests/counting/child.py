@@ -19,9 +19,11 @@ from typing import Any
 
 import anywasm
 
-# A function's first three calls are timed, and one in 128 after them (func.c). None of those is to be among the counted
-# ones: it costs more, and step by step it seems to take long, so that the next ones drop the GIL.
+# A function's first three calls are timed, and at least one in 128 after them (func.c). None of those is to count: it
+# costs more, and step by step it seems to take long, so that the next ones drop the GIL. So each count is done some
+# times, of which the lowest is what a call costs.
 TIMED_FIRST, TIMED_EVERY = 3, 128
+TIMES = 3
 
 
 class Python:
@@ -106,12 +108,12 @@ def warm(run: Callable[[int], None], counts_calls: bool) -> None:
             run(100)
 
 
-def fill(run: Callable[[int], None], calls: int, counts_calls: bool) -> None:
-    """Calls until the next timed one, that included."""
+def fill(run: Callable[[int], None], counts_calls: bool) -> None:
+    """Calls until the pace, which counting slows, is the usual one, and the next timed call comes at another point."""
     if counts_calls:
-        run(TIMED_EVERY - calls)
+        run(3 * TIMED_EVERY + TIMED_EVERY // 3)
     else:
-        for _ in range(TIMED_EVERY - 1):
+        for _ in range(3 * TIMED_EVERY + TIMED_EVERY // 3):
             run(100)
 
 
@@ -142,9 +144,9 @@ def main(mode: str, engine: str, module: str) -> None:
             counts_calls = not isinstance(run, anywasm.Func)
             warm(run, counts_calls)
             counted = []
-            for calls in (few, many):
+            for calls in (few, many) * TIMES:
                 counted.append(count(run, calls))
-                fill(run, calls, counts_calls)
+                fill(run, counts_calls)
             results.append((name, counted, many - few))
     print(json.dumps(results))
 

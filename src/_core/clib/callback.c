@@ -167,6 +167,43 @@ done:
     return status;
 }
 
+// A call from a callback that an exception ends leaves the shadow stack as it was in the callback.
+typedef struct callback_stack {
+    CLibraryObject *library;  // owned or NULL
+    uint32_t generation, depth;
+    aw_raw start;
+} callback_stack;
+
+static callback_stack stack_enter(CLibraryObject *library, StoreObject *store)
+{
+    callback_stack stack = {.library = NULL};
+    aw_raw now;
+    aw_error error;
+    if (library == NULL || library->stack == NULL || library->store != store) {
+        return stack;
+    }
+    if (store->api->global_get(library->stack->item.global, &now, &error) < 0) {
+        aw_error_clear(&error);
+        return stack;
+    }
+    stack.library = (CLibraryObject *)Py_NewRef((PyObject *)library);
+    stack.generation = library->generation;
+    stack.depth = library->stack_depth;
+    stack.start = library->stack_start;
+    library->stack_start = now;
+    library->stack_depth = store->depth;
+    return stack;
+}
+
+static void stack_leave(const callback_stack *stack)
+{
+    if (stack->library != NULL && stack->library->generation == stack->generation) {
+        stack->library->stack_start = stack->start;
+        stack->library->stack_depth = stack->depth;
+    }
+    Py_XDECREF(stack->library);
+}
+
 static aw_hostresult callback_call(void *env, aw_caller *Py_UNUSED(caller), aw_raw *values)
 {
     host_function *host = env;
@@ -176,7 +213,9 @@ static aw_hostresult callback_call(void *env, aw_caller *Py_UNUSED(caller), aw_r
     aw_hostresult outcome = AW_HOST_OK;
     int status = Py_EnterRecursiveCall(" in a callback of a C library");
     if (status == 0) {
+        callback_stack stack = stack_enter(self->library, store);
         status = callback_run(self, values);
+        stack_leave(&stack);
         Py_LeaveRecursiveCall();
     }
     if (status < 0) {

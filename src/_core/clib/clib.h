@@ -43,10 +43,11 @@ typedef struct CLibraryObject {
     FuncObject *malloc, *free;  // owned or NULL
     ExternObject *table;        // owned Table or NULL
     ExternObject *stack;        // owned Global or NULL: the shadow stack's pointer
-    aw_raw stack_start;         // its value when nothing runs
+    aw_raw stack_start;         // its value when nothing runs, or in the callback that runs
+    uint32_t stack_depth;       // the store's depth there
     size_t pointer_size;        // 4 or 8
     uint32_t generation;        // how often it was reset: what is older is stale
-    uint32_t frames;            // calls and values that are being converted
+    struct cframe *newest;      // of the calls and values that are being converted: each knows the one before
     bool callback_raised;       // an exception of a callback's ends the call that runs
     bool attention;             // something is to be done or told before the next call: library_attend
     PyObject *trouble;          // owned: the exception after which the guest's memory is not to be trusted, or NULL
@@ -200,6 +201,8 @@ typedef struct cscratch {
 // Nothing is written before frame_commit: conversions run Python code, which may do anything to the library.
 typedef struct cframe {
     CLibraryObject *library;  // borrowed
+    struct cframe *previous;  // of the library's
+    uint64_t arena_base;      // the arena's top before it
     bool permanent;           // for a value that stays: what it points at must be owned by somebody
     CBlockObject *keeper;     // borrowed, or NULL: the block that the value goes into
     const cplace *place;      // of the value that stays, for messages
@@ -234,6 +237,8 @@ int frame_commit(cframe *frame);
 // After the call: copy back what is to come back. 0 or -1.
 int frame_copy_back(cframe *frame);
 void frame_end(cframe *frame);
+// Does the address lie in what the frame holds of the guest's memory?
+bool frame_has(const cframe *frame, uint64_t address);
 
 // An address for messages, as C writes it.
 enum { ADDRESS_TEXT_SIZE = 24 };

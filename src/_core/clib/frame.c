@@ -28,7 +28,9 @@ void frame_begin(cframe *frame, CLibraryObject *library)
     frame->kept = NULL;
     frame->scratch = NULL;
     frame->scratch_used = 0;
-    library->frames++;
+    frame->arena_base = library->arena_top;
+    frame->previous = library->newest;
+    library->newest = frame;
 }
 
 uint8_t *frame_scratch(cframe *frame, size_t size)
@@ -199,6 +201,92 @@ int frame_commit(cframe *frame)
     return 0;
 }
 
+bool frame_has(const cframe *frame, uint64_t address)
+{
+    const CLibraryObject *library = frame->library;
+    if (library->arena != 0 && address >= library->arena && address - library->arena < library->arena_size) {
+        return true;
+    }
+    for (size_t i = 0; i < frame->temporary_count; i++) {
+        const ctemporary *entry = &frame->temporaries[i];
+        if (entry->length > 0 && address >= entry->address && address - entry->address < entry->length) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Lists within a list are filled, and stay who they are.
+static int list_fill(PyObject *list, PyObject *array)
+{
+    Py_ssize_t count = PySequence_Size(array);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *value = PySequence_GetItem(array, i);
+        if (value == NULL) {
+            return -1;
+        }
+        int status;
+        PyObject *old = i < PyList_GET_SIZE(list) ? Py_NewRef(PyList_GET_ITEM(list, i)) : NULL;
+        if (old == NULL) {
+            status = PyList_Append(list, value);
+            Py_DECREF(value);
+        }
+        else if (PyList_Check(old) && !PyUnicode_Check(value) && PySequence_Check(value)) {
+            status = Py_EnterRecursiveCall(" in nested lists");
+            if (status == 0) {
+                status = list_fill(old, value);
+                Py_LeaveRecursiveCall();
+            }
+            Py_DECREF(value);
+        }
+        else {
+            status = PyList_SetItem(list, i, value);
+        }
+        Py_XDECREF(old);
+        if (status < 0) {
+            return -1;
+        }
+    }
+    return count < 0 ? -1 : 0;
+}
+
+// One item of a list that was an argument, as it is now.
+static int list_set(const cframe *frame, const ctemporary *entry, Py_ssize_t index, const uint8_t *bytes)
+{
+    CTypeObject *item = entry->item;
+    bool is_text = ctype_is_string(item) && item->readonly;  // which is read right now
+    if (item->kind == CK_POINTER && item->item->kind != CK_FUNCTION && !is_text) {
+        uint64_t address = 0;
+        memcpy(&address, bytes, item->size);
+        if (address != 0 && frame_has(frame, address)) {
+            PyErr_Format(
+                PyExc_ValueError,
+                "item %zd of a list that was an argument points into the copy of an argument, which is gone now: pass "
+                "memory of the library's (Library.string(), Library.array(), Library.new())",
+                index);
+            return -1;
+        }
+    }
+    PyObject *value = value_from_bytes(frame->library, item, bytes);
+    if (value == NULL) {
+        return -1;
+    }
+    PyObject *old = index < PyList_GET_SIZE(entry->object) ? PyList_GET_ITEM(entry->object, index) : NULL;
+    if (item->kind == CK_ARRAY && old != NULL && PyList_Check(old)) {
+        Py_INCREF(old);
+        int status = list_fill(old, value);
+        Py_DECREF(old);
+        Py_DECREF(value);
+        return status;
+    }
+    if (old == NULL) {  // making the value ran code that made the list shorter
+        Py_DECREF(value);
+        return 0;
+    }
+    // The list's own setter: so may the item that is replaced.
+    return PyList_SetItem(entry->object, index, value);
+}
+
 // First everything comes out of the guest's memory, which other calls may use as soon as Python code runs; then lists change.
 int frame_copy_back(cframe *frame)
 {
@@ -234,9 +322,7 @@ int frame_copy_back(cframe *frame)
         size_t size = entry->item->size;
         Py_ssize_t count = size > 0 ? (Py_ssize_t)(entry->length / size) : 0;
         for (Py_ssize_t j = 0; j < count && j < PyList_GET_SIZE(entry->object); j++) {
-            PyObject *value = value_from_bytes(library, entry->item, entry->bytes + (size_t)j * size);
-            // The list's own setter: the item that is replaced may run code that makes the list shorter.
-            if (value == NULL || PyList_SetItem(entry->object, j, value) < 0) {
+            if (list_set(frame, entry, j, entry->bytes + (size_t)j * size) < 0) {
                 return -1;
             }
         }
@@ -248,8 +334,18 @@ void frame_end(cframe *frame)
 {
     CLibraryObject *library = frame->library;
     bool current = frame->generation == library->generation;
-    if (--library->frames == 0) {
-        library->arena_top = 0;
+    // Frames mostly end in the order in which calls nest; where threads take turns, the next newer one gives the room back.
+    cframe *newer = NULL;
+    for (cframe *other = library->newest; other != frame; other = other->previous) {
+        newer = other;
+    }
+    if (newer == NULL) {
+        library->newest = frame->previous;
+        library->arena_top = current ? frame->arena_base : library->arena_top;
+    }
+    else {
+        newer->previous = frame->previous;
+        newer->arena_base = current ? frame->arena_base : newer->arena_base;
     }
     if (frame->temporary_count == 0 && frame->scratch == NULL && frame->allocated == NULL && frame->callbacks == NULL &&
         frame->kept == NULL) {
@@ -257,7 +353,14 @@ void frame_end(cframe *frame)
     }
     PyObject *pending = aw_take_exception();
     for (size_t i = 0; current && i < frame->allocated_count; i++) {
-        library_free_later(library, NULL, frame->allocated[i]);
+        if (library->trouble != NULL || library_check(library) < 0) {
+            library_free_later(library, NULL, frame->allocated[i]);
+        }
+        else {
+            library_free(library, NULL,
+                         frame->allocated[i]);  // a trap is the library's trouble, of which its next call tells
+        }
+        PyErr_Clear();
     }
     PyMem_Free(frame->allocated);
     if (frame->callbacks != NULL) {

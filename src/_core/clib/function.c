@@ -410,22 +410,6 @@ static int variadic_to_raw(CFunctionObject *self, cframe *frame, PyObject *const
     return 0;
 }
 
-// Does the address lie in what the frame gave the call for its arguments?
-static bool is_temporary(const cframe *frame, uint64_t address)
-{
-    const CLibraryObject *library = frame->library;
-    if (library->arena != 0 && address >= library->arena && address - library->arena < library->arena_size) {
-        return true;
-    }
-    for (size_t i = 0; i < frame->temporary_count; i++) {
-        const ctemporary *entry = &frame->temporaries[i];
-        if (entry->length > 0 && address >= entry->address && address - entry->address < entry->length) {
-            return true;
-        }
-    }
-    return false;
-}
-
 // A pointer as what it is to come as: new reference.
 static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint64_t address)
 {
@@ -445,7 +429,7 @@ static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint
                        "%U(): the result is not %U: let it come as bytes (bytes={%R}) or as a pointer (pointers={%R})",
                        self->name, library->encoding, self->name, self->name);
         }
-        if (!self->releases || is_temporary(frame, address)) {  // an argument came back
+        if (!self->releases || frame_has(frame, address)) {  // an argument came back
             return value;
         }
         PyObject *pending = aw_take_exception();
@@ -464,7 +448,7 @@ static PyObject *result_pointer(CFunctionObject *self, const cframe *frame, uint
         }
         return value;
     }
-    if (is_temporary(frame, address)) {
+    if (frame_has(frame, address)) {
         PyErr_Format(
             PyExc_ValueError,
             "%U(): the result points into the copy of an argument, which is gone now: pass memory of the library's "

@@ -118,9 +118,6 @@ int library_attend(CLibraryObject *self)
         aw_put_exception(exception);
         return -1;
     }
-    if (self->store->depth > 0) {
-        return 0;  // a callback's call: later
-    }
     while (self->pending_count > 0) {
         cpending pending = self->pending[--self->pending_count];
         int status = library_free(self, pending.release, pending.address);
@@ -129,7 +126,7 @@ int library_attend(CLibraryObject *self)
             return -1;
         }
     }
-    self->attention = false;
+    self->attention = self->trouble != NULL;
     return 0;
 }
 
@@ -144,7 +141,7 @@ void library_call_failed(CLibraryObject *self)
         // (exit, Ctrl-C, a deadline) did so anywhere.
         trouble = !self->callback_raised && (PyErr_GivenExceptionMatches(exception, state->WasmError) ||
                                              !PyErr_GivenExceptionMatches(exception, PyExc_Exception));
-        if (self->stack != NULL && self->store->depth == 0 && self->store->handle != NULL) {
+        if (self->stack != NULL && self->store->depth == self->stack_depth && self->store->handle != NULL) {
             aw_error error;
             if (self->store->api->global_set(self->stack->item.global, &self->stack_start, &error) < 0) {
                 trouble = true;
@@ -234,7 +231,8 @@ int library_check_allocator(PyObject *object, uint32_t results, size_t pointer_s
     uint8_t kind = pointer_size == 8 ? AW_I64 : AW_I32;
     if (type->parameter_count != 1 || type->result_count != results || type->parameters[0].kind != kind ||
         (results > 0 && type->results[0].kind != kind)) {
-        PyErr_Format(PyExc_TypeError, "the library's %s has another type than C's", name);
+        PyErr_Format(PyExc_TypeError, "the library's %s has another type than C's: %S", name,
+                     (PyObject *)((FuncObject *)object)->type);
         return -1;
     }
     return 0;
@@ -282,6 +280,7 @@ static PyObject *CLibrary_bind(PyObject *object, PyObject *args)
     }
     self->generation++;
     self->stack_start = start;
+    self->stack_depth = 0;
     self->arena = self->arena_size = self->arena_top = 0;
     pending_forget(self);
     self->attention = self->callback_raised = false;

@@ -14,6 +14,10 @@ PyObject *value_cast(CLibraryObject *library, CTypeObject *type, PyObject *objec
     uint8_t bytes[SCALAR_BYTES] = {0};
     cplace place = {.kind = PLACE_VALUE, .type = type};
     if (ctype_is_integer(type)) {
+        if (!PyFloat_Check(object) && !PyIndex_Check(object)) {
+            return place_raise(&place, PyExc_TypeError, "cast(): expected a number, got %.200s",
+                               Py_TYPE(object)->tp_name);
+        }
         PyObject *integer = PyFloat_Check(object) ? PyNumber_Long(object) : PyNumber_Index(object);
         if (integer == NULL) {
             return NULL;

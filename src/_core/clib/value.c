@@ -418,8 +418,17 @@ int buffer_get(PyObject *object, CTypeObject *item, Py_buffer *view)
     if (PyObject_GetBuffer(object, view, PyBUF_FULL_RO) < 0) {
         return -1;
     }
+    int dimensions = 0;
+    bool same_shape = true;
     while (item->kind == CK_ARRAY && item->length >= 0) {
+        dimensions++;
+        same_shape = same_shape &&
+                     (view->ndim <= 1 || (dimensions < view->ndim && view->shape[dimensions] == item->length));
         item = item->item;
+    }
+    if (!same_shape || (dimensions > 0 && view->ndim > 1 && view->ndim != dimensions + 1)) {
+        PyBuffer_Release(view);
+        return 0;
     }
     int matches;
     if (item->kind == CK_VOID) {

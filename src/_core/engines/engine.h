@@ -178,13 +178,22 @@ typedef enum aw_errorkind {
     AW_ERROR_EXCEPTION,    // an uncaught Wasm exception; `exception` is an owned root of it
     AW_ERROR_FUEL,         // out of fuel
     AW_ERROR_INTERRUPTED,  // by store_interrupt
-    AW_ERROR_LIMIT,        // a limit of the store: memory, tables, instances
+    AW_ERROR_LIMIT,        // a limit of the store; `limit` tells which
     AW_ERROR_MEMORY,       // out of memory
     AW_ERROR_UNSUPPORTED,  // the engine has not got that; `capability` tells what, or 0
     AW_ERROR_TYPE,         // a value or object does not fit (mutability, type, index)
     AW_ERROR_LOAD,         // the engine itself cannot be had: missing, damaged, wrong version
     AW_ERROR_INTERNAL,     // everything else
 } aw_errorkind;
+
+typedef enum aw_limitkind {
+    AW_LIMIT_OTHER,
+    AW_LIMIT_MEMORY,     // bytes
+    AW_LIMIT_TABLE,      // elements
+    AW_LIMIT_INSTANCES,  // how many
+} aw_limitkind;
+
+#define AW_UNKNOWN UINT64_MAX  // an amount that nobody knows
 
 typedef enum aw_trapcode {
     AW_TRAP_OTHER,
@@ -222,8 +231,10 @@ typedef struct aw_error {
     aw_errorkind kind;
     aw_trapcode trap;
     uint64_t capability;  // one AW_CAP_ bit
-    aw_ref exception;     // owned if kind is AW_ERROR_EXCEPTION
-    aw_frame *frames;     // owned (aw_error_clear); of traps and exceptions
+    aw_limitkind limit;
+    uint64_t used, allowed;  // of AW_ERROR_LIMIT and AW_TRAP_STACK_EXHAUSTED (bytes), or AW_UNKNOWN
+    aw_ref exception;        // owned if kind is AW_ERROR_EXCEPTION
+    aw_frame *frames;        // owned (aw_error_clear); of traps and exceptions
     size_t frame_count;
     char message[AW_MESSAGE_SIZE];  // UTF-8, lower case at the start, no full stop
 } aw_error;
@@ -234,6 +245,8 @@ typedef struct aw_error {
 __attribute__((format(printf, 3, 4)))
 #endif
 int aw_error_set(aw_error *error, aw_errorkind kind, const char *format, ...);
+// Add to an error of AW_ERROR_LIMIT which limit it was. Returns -1.
+int aw_error_limit(aw_error *error, aw_limitkind limit, uint64_t used, uint64_t allowed);
 void aw_error_clear(aw_error *error);  // frees the frames; the exception is the caller's to drop
 
 // --- capabilities -------------------------------------------------------------------------------------
@@ -268,11 +281,17 @@ enum aw_capability_index_ {
     AW_CAPABILITIES(X)
 #undef X
         AW_CAP_INDEX_STABLE_MEMORY,
+    AW_CAP_INDEX_SHARED_LIMIT,
+    AW_CAP_INDEX_STORE_STACK,
 };
 
 #define AW_CAP(name) (UINT64_C(1) << AW_CAP_INDEX_##name)
 // Not shown to Python: a memory's bytes never move when it grows, so that views stay valid.
 #define AW_CAP_STABLE_MEMORY AW_CAP(STABLE_MEMORY)
+// Likewise: shared memories obey a store's limit, and waiting on them (memory.atomic.wait) ends with an interruption; each store may
+// have a stack of its own size.
+#define AW_CAP_SHARED_LIMIT AW_CAP(SHARED_LIMIT)
+#define AW_CAP_STORE_STACK AW_CAP(STORE_STACK)
 
 // --- what the host hands over ----------------------------------------------------------------------------
 
@@ -313,7 +332,15 @@ typedef struct aw_storelimits {
     uint64_t table_elements;  // of each table
     uint64_t instances;
     uint64_t memories, tables;
+    size_t stack;  // bytes for calls of Wasm functions; 0 is the engine's; else only with AW_CAP_STORE_STACK
 } aw_storelimits;
+
+// What a store has used so far.
+typedef struct aw_usage {
+    uint64_t memory_bytes;    // of its memories, which never shrink
+    bool memory_known;        // all of them are counted, and `memory_refused` tells
+    uint64_t memory_refused;  // bytes that a guest wanted a memory to have, beyond the limit, at most; 0 if none did
+} aw_usage;
 
 // --- the interface ----------------------------------------------------------------------------------------
 
@@ -355,10 +382,14 @@ typedef struct aw_engine_api {
     // NULL unless AW_CAP(FUEL).
     int (*store_set_fuel)(aw_store *store, uint64_t fuel, aw_error *error);
     int (*store_get_fuel)(aw_store *store, uint64_t *fuel, aw_error *error);
+    void (*store_usage)(aw_store *store, aw_usage *out);
     // Make the call that runs in the store fail with AW_ERROR_INTERRUPTED, or, if none runs, the next one at its start or
     // first loop. `store_uninterrupt` takes a wish back that hit nothing. NULL unless AW_CAP(INTERRUPT).
     void (*store_interrupt)(aw_store *store);
     void (*store_uninterrupt)(aw_store *store);
+    // Have the call that runs in the store ask aw_host.poll soon; a signal's handler may do so. NULL where a running call asks
+    // every few milliseconds anyway.
+    void (*store_wake)(aw_store *store);
     // Collect garbage references now. May be NULL.
     int (*store_gc)(aw_store *store, aw_error *error);
 

@@ -44,6 +44,14 @@ int aw_error_set(aw_error *error, aw_errorkind kind, const char *format, ...)
     return -1;
 }
 
+int aw_error_limit(aw_error *error, aw_limitkind limit, uint64_t used, uint64_t allowed)
+{
+    error->limit = limit;
+    error->used = used;
+    error->allowed = allowed;
+    return -1;
+}
+
 void aw_error_clear(aw_error *error)
 {
     for (size_t i = 0; i < error->frame_count; i++) {
@@ -97,6 +105,7 @@ static const engine_slot engine_slots[] = {
     SLOT(store_delete, 0),
     SLOT(store_set_fuel, AW_CAP(FUEL)),
     SLOT(store_get_fuel, AW_CAP(FUEL)),
+    SLOT(store_usage, 0),
     SLOT(store_interrupt, AW_CAP(INTERRUPT)),
     SLOT(store_uninterrupt, AW_CAP(INTERRUPT)),
     SLOT(instance_new, 0),

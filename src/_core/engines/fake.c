@@ -328,6 +328,12 @@ static void store_delete(aw_store *store)
     free(store);
 }
 
+static void store_usage(aw_store *store, aw_usage *out)
+{
+    (void)store;
+    *out = (aw_usage){0};
+}
+
 static int store_set_fuel(aw_store *store, uint64_t fuel, aw_error *error)
 {
     if (fail("store_set_fuel", error) < 0) {
@@ -664,7 +670,8 @@ static int memory_grow(aw_memory *memory, uint64_t delta, uint64_t *previous, aw
     }
     if (delta > MEMORY_MAXIMUM || it->size + delta > MEMORY_MAXIMUM ||
         (it->size + delta) * PAGE > it->store->limits.memory_bytes) {
-        return aw_error_set(error, AW_ERROR_LIMIT, "the memory may not have so many pages");
+        aw_error_set(error, AW_ERROR_LIMIT, "the memory may not have so many pages");
+        return aw_error_limit(error, AW_LIMIT_MEMORY, AW_UNKNOWN, AW_UNKNOWN);
     }
     uint8_t *moved = calloc(it->size + (size_t)delta + 1, PAGE);
     if (moved == NULL) {
@@ -740,7 +747,8 @@ static int table_grow(aw_table *table, uint64_t delta, const aw_raw *initial, ui
         return -1;
     }
     if (delta > TABLE_SIZE || it->size + delta > TABLE_SIZE) {
-        return aw_error_set(error, AW_ERROR_LIMIT, "the table may not have so many elements");
+        aw_error_set(error, AW_ERROR_LIMIT, "the table may not have so many elements");
+        return aw_error_limit(error, AW_LIMIT_TABLE, AW_UNKNOWN, AW_UNKNOWN);
     }
     *previous = it->size;
     while (it->size < *previous + delta) {
@@ -835,6 +843,7 @@ const aw_engine_api aw_fake_api = {
     .store_delete = store_delete,
     .store_set_fuel = store_set_fuel,
     .store_get_fuel = store_get_fuel,
+    .store_usage = store_usage,
     .store_interrupt = store_interrupt,
     .store_uninterrupt = store_uninterrupt,
     .store_gc = store_gc,

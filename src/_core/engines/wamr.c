@@ -18,7 +18,9 @@
 #define FEATURES                                                                                            \
     ((WASM_ENABLE_SIMD ? AW_CAP(SIMD) : 0) | AW_CAP(THREADS) | AW_CAP(TAIL_CALL) | AW_CAP(EXTENDED_CONST) | \
      AW_CAP(MULTI_VALUE) | AW_CAP(REFERENCE_TYPES) | AW_CAP(BULK_MEMORY))
-#define ABILITIES (AW_CAP(IMPORTED_MEMORY) | AW_CAP(IMPORTED_TABLE) | AW_CAP(IMPORTED_GLOBAL) | AW_CAP_STABLE_MEMORY)
+#define ABILITIES                                                                                        \
+    (AW_CAP(IMPORTED_MEMORY) | AW_CAP(IMPORTED_TABLE) | AW_CAP(IMPORTED_GLOBAL) | AW_CAP_STABLE_MEMORY | \
+     AW_CAP_SHARED_LIMIT | AW_CAP_STORE_STACK)
 
 // A name, filled in; NULL and the error without memory.
 #define NEW_NAME(type, thing, error)                               \
@@ -496,7 +498,9 @@ static aw_store *aw_wamr_store_new(aw_engine *engine, const aw_host *host, const
         out_of_memory(error);
         return NULL;
     }
-    size_t stack = engine->config.max_wasm_stack > 0 ? engine->config.max_wasm_stack : STACK_DEFAULT;
+    size_t stack = limits->stack > 0                   ? limits->stack
+                   : engine->config.max_wasm_stack > 0 ? engine->config.max_wasm_stack
+                                                       : STACK_DEFAULT;
     stack = stack < STACK_MIN ? STACK_MIN : stack > STACK_MAX ? STACK_MAX : stack;
     stack &= ~(size_t)15;
     size_t head = (sizeof(environment) + 15) & ~(size_t)15;
@@ -515,7 +519,7 @@ static aw_store *aw_wamr_store_new(aw_engine *engine, const aw_host *host, const
     environment *environment = (struct environment *)store->mapping;
     store->environment = environment;
     environment->store = store;
-    environment->fuel = engine->config.fuel ? 0 : INT64_MAX;
+    environment->fuel = INT64_MAX;
     environment->poll = POLL_EVERY;
     environment->wamr.wasm_stack.bottom = environment->wamr.wasm_stack.top = store->mapping + head;
     environment->wamr.wasm_stack.top_boundary = store->mapping + head + stack;
@@ -546,6 +550,14 @@ static int aw_wamr_store_get_fuel(aw_store *store, uint64_t *fuel, aw_error *err
     }
     *fuel = store->environment->fuel > 0 ? (uint64_t)store->environment->fuel : 0;
     return 0;
+}
+
+static void aw_wamr_store_usage(aw_store *store, aw_usage *out)
+{
+    *out = (aw_usage){.memory_known = true, .memory_refused = store->memory_refused};
+    for (size_t i = 0; i < store->memory_count; i++) {
+        out->memory_bytes += store->memories[i]->wamr.memory_data_size;
+    }
 }
 
 static void aw_wamr_store_interrupt(aw_store *store)
@@ -1098,6 +1110,7 @@ const aw_engine_api aw_wamr_api = {
     .store_delete = aw_wamr_store_delete,
     .store_set_fuel = aw_wamr_store_set_fuel,
     .store_get_fuel = aw_wamr_store_get_fuel,
+    .store_usage = aw_wamr_store_usage,
     .store_interrupt = aw_wamr_store_interrupt,
     .store_uninterrupt = aw_wamr_store_uninterrupt,
     .store_gc = aw_wamr_store_gc,

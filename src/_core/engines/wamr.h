@@ -173,6 +173,7 @@ typedef struct failure {
     aw_errorkind kind;
     aw_trapcode trap;
     const char *text;
+    uint64_t stack;    // of call stack exhaustion: how much there was, or AW_UNKNOWN
     aw_frame *frames;  // owned until the error takes them
     size_t frame_count;
 } failure;
@@ -200,7 +201,8 @@ struct aw_store {
     size_t global_count, global_capacity;
     foreign_slot **foreigns;  // owned; NULL where one was collected
     size_t foreign_count, foreign_capacity;
-    size_t foreign_free;  // none is NULL before it
+    size_t foreign_free;      // none is NULL before it
+    uint64_t memory_refused;  // bytes that a guest's memory.grow wanted in vain, because of the limit, at most
     failure failure;
 };
 

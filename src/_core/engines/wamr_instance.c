@@ -291,6 +291,7 @@ memory *aw_wamr_memory_add(aw_store *store, const aw_memorytype *type, aw_error 
         aw_error_set(error, AW_ERROR_LIMIT, "a memory of %llu bytes exceeds the store's limit of %llu",
                      (unsigned long long)(type->limits.min * WASM_PAGE),
                      (unsigned long long)store->limits.memory_bytes);
+        aw_error_limit(error, AW_LIMIT_MEMORY, type->limits.min * WASM_PAGE, store->limits.memory_bytes);
         return NULL;
     }
     if (store->memory_count >= store->limits.memories) {
@@ -333,22 +334,33 @@ int aw_wamr_memory_enlarge(memory *memory, uint64_t delta, aw_error *error)
 {
     uint64_t pages = memory->wamr.cur_page_count;
     if (delta > memory->wamr.max_page_count - pages) {
-        return aw_error_set(error, AW_ERROR_LIMIT, "a memory of %llu pages cannot grow by %llu: its maximum is %llu",
-                            (unsigned long long)pages, (unsigned long long)delta,
-                            (unsigned long long)memory->wamr.max_page_count);
+        aw_error_set(error, AW_ERROR_LIMIT, "a memory of %llu pages cannot grow by %llu: its maximum is %llu",
+                     (unsigned long long)pages, (unsigned long long)delta,
+                     (unsigned long long)memory->wamr.max_page_count);
+        return aw_error_limit(error, AW_LIMIT_MEMORY, AW_UNKNOWN, memory->wamr.max_page_count * WASM_PAGE);
     }
     uint64_t bytes = (pages + delta) * WASM_PAGE;
     if (delta > 0 && bytes > memory->store->limits.memory_bytes) {
-        return aw_error_set(error, AW_ERROR_LIMIT, "a memory of %llu bytes exceeds the store's limit of %llu",
-                            (unsigned long long)bytes, (unsigned long long)memory->store->limits.memory_bytes);
+        aw_error_set(error, AW_ERROR_LIMIT, "a memory of %llu bytes exceeds the store's limit of %llu",
+                     (unsigned long long)bytes, (unsigned long long)memory->store->limits.memory_bytes);
+        return aw_error_limit(error, AW_LIMIT_MEMORY, bytes, memory->store->limits.memory_bytes);
     }
     return change_memory_access(memory, bytes, error);
 }
 
 bool aw_wamr_memory_grow(WASMModuleInstance *module, uint32_t delta)
 {
-    aw_error ignored;
-    return aw_wamr_memory_enlarge((memory *)module->memories[0], delta, &ignored) == 0;
+    memory *grown = (memory *)module->memories[0];
+    aw_error error;
+    if (aw_wamr_memory_enlarge(grown, delta, &error) == 0) {
+        return true;
+    }
+    // By the limit, not by its own maximum.
+    aw_store *store = grown->store;
+    if (error.kind == AW_ERROR_LIMIT && error.used != AW_UNKNOWN && error.used > store->memory_refused) {
+        store->memory_refused = error.used;
+    }
+    return false;
 }
 
 // --- tables ---------------------------------------------------------------------------------------------------------
@@ -378,6 +390,7 @@ table *aw_wamr_table_add(aw_store *store, const aw_tabletype *type, aw_error *er
     if (type->limits.min > store->limits.table_elements) {
         aw_error_set(error, AW_ERROR_LIMIT, "a table of %llu elements exceeds the store's limit of %llu",
                      (unsigned long long)type->limits.min, (unsigned long long)store->limits.table_elements);
+        aw_error_limit(error, AW_LIMIT_TABLE, type->limits.min, store->limits.table_elements);
         return NULL;
     }
     if (store->table_count >= store->limits.tables) {
@@ -388,6 +401,7 @@ table *aw_wamr_table_add(aw_store *store, const aw_tabletype *type, aw_error *er
     if (type->limits.min > TABLE_LIMIT) {
         aw_error_set(error, AW_ERROR_LIMIT, "a table of %llu elements is too large: wamr allows %u",
                      (unsigned long long)type->limits.min, TABLE_LIMIT);
+        aw_error_limit(error, AW_LIMIT_TABLE, type->limits.min, TABLE_LIMIT);
         return NULL;
     }
     uint64_t capacity = type->limits.has_max && type->limits.max < TABLE_LIMIT ? type->limits.max : TABLE_LIMIT;
@@ -428,8 +442,10 @@ int aw_wamr_table_enlarge(table *table, uint64_t delta, uint32_t value, aw_error
 {
     uint32_t size = table->wamr->cur_size;
     if (delta > table->capacity - size) {
-        return aw_error_set(error, AW_ERROR_LIMIT, "a table of %u elements cannot grow by %llu: its limit is %u", size,
-                            (unsigned long long)delta, table->capacity);
+        aw_error_set(error, AW_ERROR_LIMIT, "a table of %u elements cannot grow by %llu: its limit is %u", size,
+                     (unsigned long long)delta, table->capacity);
+        return aw_error_limit(error, AW_LIMIT_TABLE, delta < AW_UNKNOWN - size ? size + delta : AW_UNKNOWN,
+                              table->capacity);
     }
     fill_table(table, size, size + (uint32_t)delta, value);
     table->wamr->cur_size = size + (uint32_t)delta;
@@ -834,6 +850,7 @@ instance *aw_wamr_instance_add(aw_store *store, aw_module *module, const aw_exte
     if (store->instance_count >= store->limits.instances) {
         aw_error_set(error, AW_ERROR_LIMIT, "the store's limit of %llu instances is reached",
                      (unsigned long long)store->limits.instances);
+        aw_error_limit(error, AW_LIMIT_INSTANCES, store->instance_count + 1, store->limits.instances);
         return NULL;
     }
     instance *in = calloc(1, sizeof(*in));

@@ -67,6 +67,12 @@ void aw_wamr_raise(WASMModuleInstance *module, const char *text)
     for (size_t i = 0; i < sizeof(trap_texts) / sizeof(trap_texts[0]); i++) {
         if (strcmp(text, trap_texts[i].wamr) == 0) {
             in->store->failure.trap = trap_texts[i].code;
+            if (trap_texts[i].code == AW_TRAP_STACK_EXHAUSTED) {
+                const WASMExecEnv *env = &in->store->environment->wamr;
+                in->store->failure.stack = strcmp(text, "native stack overflow") == 0
+                                               ? AW_UNKNOWN  // the thread's
+                                               : (uint64_t)(env->wasm_stack.top_boundary - env->wasm_stack.bottom);
+            }
             if (trap_texts[i].text != NULL) {
                 in->store->failure.text = trap_texts[i].text;
             }
@@ -146,6 +152,7 @@ int aw_wamr_take_failure(aw_store *store, aw_error *error)
     failure *failure = &store->failure;
     aw_error_set(error, failure->kind, "%s", failure->text);
     error->trap = failure->trap;
+    error->used = error->allowed = failure->stack;
     error->frames = failure->frames;
     error->frame_count = failure->frame_count;
     memset(failure, 0, sizeof(*failure));

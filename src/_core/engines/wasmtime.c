@@ -48,7 +48,7 @@ static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, c
     }
     store->engine = engine;
     store->host = *host;
-    store->memory_limit = limits->memory_bytes;
+    store->limits = *limits;
     store->quick_above[0] = engine->interruptible ? SIZE_MAX : HOST_STACK + engine->wasm_stack;
     store->quick_above[1] = engine->interruptible ? SIZE_MAX : HOST_STACK;
     store->store = wt.wasmtime_store_new(engine->engine, store, NULL);
@@ -75,6 +75,7 @@ static aw_store *aw_wasmtime_store_new(aw_engine *engine, const aw_host *host, c
 static void aw_wasmtime_store_delete(aw_store *store)
 {
     wt.wasmtime_store_delete(store->store);
+    free(store->memories);
     free(store);
 }
 
@@ -93,6 +94,11 @@ static int aw_wasmtime_store_get_fuel(aw_store *store, uint64_t *fuel, aw_error 
 static void aw_wasmtime_store_interrupt(aw_store *store)
 {
     atomic_store(&store->interrupted, true);
+    wt.wasmtime_engine_increment_epoch(store->engine->engine);
+}
+
+static void aw_wasmtime_store_wake(aw_store *store)
+{
     wt.wasmtime_engine_increment_epoch(store->engine->engine);
 }
 
@@ -211,7 +217,7 @@ static int instantiation_failed(aw_store *store, aw_error *error, wasmtime_error
         }
         else if (strstr(error->message, "limit") != NULL || strstr(error->message, "exceeds") != NULL ||
                  strstr(error->message, "too high") != NULL) {
-            error->kind = AW_ERROR_LIMIT;
+            wt_limit_met(store, error);
         }
         else if (strstr(error->message, "memory") != NULL || strstr(error->message, "allocat") != NULL) {
             error->kind = AW_ERROR_MEMORY;
@@ -273,6 +279,8 @@ static AW_COLD bool store_refuses_rarely(aw_store *store, uintptr_t here, aw_err
                  "(threading.stack_size makes more of the one, Engine(max_wasm_stack=…) less of the other)",
                  (size_t)(here - thread_stack.lowest) >> 10, stack_needed(store) >> 10);
     error->trap = AW_TRAP_STACK_EXHAUSTED;
+    error->used = stack_needed(store);
+    error->allowed = here - thread_stack.lowest;
     return true;
 }
 
@@ -338,6 +346,9 @@ static int aw_wasmtime_instance_export(aw_instance *instance, uint32_t index, aw
     wasmtime_extern_t item;
     if (!wt.wasmtime_instance_export_get(instance->store->context, &instance->instance, name, name_length, &item)) {
         return aw_error_set(error, AW_ERROR_INTERNAL, "the instance has no export of that name");
+    }
+    if (item.kind == WASMTIME_EXTERN_MEMORY && !wt_memory_met(instance->store, &item.of.memory)) {
+        return aw_error_set(error, AW_ERROR_MEMORY, "out of memory");
     }
     return extern_from(instance->store, &item, out, error);
 }
@@ -681,8 +692,10 @@ const aw_engine_api aw_wasmtime_api = {
     SLOT(store_delete),
     SLOT(store_set_fuel),
     SLOT(store_get_fuel),
+    SLOT(store_usage),
     SLOT(store_interrupt),
     SLOT(store_uninterrupt),
+    SLOT(store_wake),
     SLOT(store_gc),
     SLOT(instance_new),
     SLOT(instance_delete),

@@ -36,13 +36,15 @@ struct aw_store {
     wasmtime_context_t *context;
     aw_engine *engine;  // borrowed
     aw_host host;
-    uint64_t memory_limit;  // bytes
+    aw_storelimits limits;
     atomic_bool interrupted;
     // Why the engine unwinds, when that is our doing; wt_call_failed tells the caller and takes it back.
     bool host_failed;       // a host function failed, or its poll said so
     bool stopped;           // store_interrupt
     uint32_t entries;       // calls into Wasm that run, one inside the other
     size_t quick_above[2];  // bytes of stack with which an outermost call, or one inside another, may enter unasked
+    wasmtime_memory_t *memories;  // owned; those that were met, some of them often, but no shared ones
+    size_t memory_count, memory_capacity;
 };
 
 struct aw_instance {
@@ -103,6 +105,7 @@ int wt_library_load(const char *path, aw_error *error);
 #define WT_INTERRUPTED "the call was interrupted: its time is up, or somebody stopped it"
 
 int wt_error_take(aw_error *error, aw_errorkind kind, wasmtime_error_t *failure);
+void wt_limit_met(const aw_store *store, aw_error *error);
 int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, wasm_trap_t *trap);
 
 // --- wasmtime_values.c: types and values -------------------------------------------------------------------------
@@ -152,6 +155,8 @@ int aw_wasmtime_exn_field(aw_store *store, const aw_ref *exn, size_t index, aw_r
 
 // --- wasmtime_items.c: memory, table, global ---------------------------------------------------------------------
 
+bool wt_memory_met(aw_store *store, const wasmtime_memory_t *memory);
+void aw_wasmtime_store_usage(aw_store *store, aw_usage *out);
 aw_memory *aw_wasmtime_memory_new(aw_store *store, const aw_memorytype *type, aw_error *error);
 void aw_wasmtime_memory_delete(aw_memory *memory);
 void aw_wasmtime_memory_type(aw_memory *memory, aw_memorytype *out);

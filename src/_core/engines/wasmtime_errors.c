@@ -121,6 +121,28 @@ int wt_error_take(aw_error *error, aw_errorkind kind, wasmtime_error_t *failure)
     return -1;
 }
 
+// The message is about a limit of the store's, which one it says in words: make the error one of a limit.
+void wt_limit_met(const aw_store *store, aw_error *error)
+{
+    error->kind = AW_ERROR_LIMIT;
+    const char *minimum = strstr(error->message, "minimum size of ");
+    unsigned long long size = 0;
+    bool sized = minimum != NULL && sscanf(minimum, "minimum size of %llu", &size) == 1;
+    if (strstr(error->message, "instance count") != NULL) {
+        aw_error_limit(error, AW_LIMIT_INSTANCES, store->limits.instances + 1, store->limits.instances);
+    }
+    else if (strstr(error->message, "count too high") != NULL || strstr(error->message, "maximum concurrent") != NULL) {
+        aw_error_limit(error, AW_LIMIT_OTHER, AW_UNKNOWN, AW_UNKNOWN);
+    }
+    else if (strstr(error->message, "table") != NULL) {
+        aw_error_limit(error, AW_LIMIT_TABLE, sized ? size : AW_UNKNOWN, store->limits.table_elements);
+    }
+    else if (strstr(error->message, "memory") != NULL) {
+        aw_error_limit(error, AW_LIMIT_MEMORY, sized && size <= UINT64_MAX >> 16 ? size << 16 : AW_UNKNOWN,
+                       store->limits.memory_bytes);
+    }
+}
+
 // What a failed call or instantiation means. One of *failure* and *trap* is there, and goes. Returns -1.
 int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, wasm_trap_t *trap)
 {
@@ -144,6 +166,9 @@ int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, 
         else if (code < sizeof(traps) / sizeof(traps[0]) && traps[code].text != NULL) {
             aw_error_set(error, AW_ERROR_TRAP, "%s", traps[code].text);
             error->trap = traps[code].code;
+            if (error->trap == AW_TRAP_STACK_EXHAUSTED) {
+                error->used = error->allowed = store->engine->wasm_stack;
+            }
         }
         else {
             wasm_byte_vec_t message = {0, NULL};
@@ -160,7 +185,15 @@ int wt_call_failed(aw_store *store, aw_error *error, wasmtime_error_t *failure, 
             memcpy(&error->exception, &exception, sizeof(exception));
         }
         else if (failure != NULL) {
-            return wt_error_take(error, AW_ERROR_INTERNAL, failure);
+            wt_error_take(error, AW_ERROR_INTERNAL, failure);
+            if (strstr(error->message, "GC heap out of memory") != NULL) {
+                error->kind = AW_ERROR_MEMORY;
+                if (store->limits.memory_bytes != UINT64_MAX) {
+                    error->kind = AW_ERROR_LIMIT;
+                    aw_error_limit(error, AW_LIMIT_MEMORY, AW_UNKNOWN, store->limits.memory_bytes);
+                }
+            }
+            return -1;
         }
         else {
             wasm_byte_vec_t message = {0, NULL};

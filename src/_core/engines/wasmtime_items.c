@@ -9,19 +9,73 @@
 // --- memory --------------------------------------------------------------------------------------------------------------------------------------
 
 // A memory or table could not be made: by a limit, or because the system has none left.
-static void new_failed(aw_error *error, wasmtime_error_t *failure)
+static void new_failed(const aw_store *store, aw_error *error, wasmtime_error_t *failure)
 {
     wt_error_take(error, AW_ERROR_LIMIT, failure);
+    wt_limit_met(store, error);
     if (strstr(error->message, "os error") != NULL || strstr(error->message, "out of memory") != NULL) {
         error->kind = AW_ERROR_MEMORY;
     }
 }
 
-aw_memory *aw_wasmtime_memory_new(aw_store *store, const aw_memorytype *type, aw_error *error)
+// Count the memory among the store's: false without memory for that.
+bool wt_memory_met(aw_store *store, const wasmtime_memory_t *memory)
 {
-    if (type->shared && (store->engine->capabilities & AW_CAP(THREADS)) == 0) {
+    if (store->memory_count == store->memory_capacity) {
+        size_t capacity = store->memory_capacity > 0 ? 2 * store->memory_capacity : 4;
+        wasmtime_memory_t *grown = realloc(store->memories, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return false;
+        }
+        store->memories = grown;
+        store->memory_capacity = capacity;
+    }
+    store->memories[store->memory_count++] = *memory;
+    return true;
+}
+
+static int compare_memories(const void *a, const void *b)
+{
+    const wasmtime_memory_t *one = a, *other = b;
+    return one->__private1 != other->__private1   ? (one->__private1 < other->__private1 ? -1 : 1)
+           : one->__private2 != other->__private2 ? (one->__private2 < other->__private2 ? -1 : 1)
+                                                  : 0;
+}
+
+// The C API neither lists a store's memories nor tells that the limiter refused to let one grow.
+void aw_wasmtime_store_usage(aw_store *store, aw_usage *out)
+{
+    *out = (aw_usage){.memory_known = false};
+    if (store->memory_count > 1) {
+        qsort(store->memories, store->memory_count, sizeof(*store->memories), compare_memories);
+    }
+    for (size_t i = 0; i < store->memory_count; i++) {
+        if (i == 0 || compare_memories(&store->memories[i - 1], &store->memories[i]) != 0) {
+            out->memory_bytes += wt.wasmtime_memory_data_size(store->context, &store->memories[i]);
+        }
+    }
+}
+
+// Wasmtime asks no limiter about shared memories.
+static int shared_check(const aw_store *store, const aw_memorytype *type, aw_error *error)
+{
+    if ((store->engine->capabilities & AW_CAP(THREADS)) == 0) {
         aw_error_set(error, AW_ERROR_UNSUPPORTED, "shared memories need threads, which this engine has switched off");
         error->capability = AW_CAP(THREADS);
+        return -1;
+    }
+    uint64_t limit = store->limits.memory_bytes >> 16;
+    if (type->limits.min > limit) {
+        aw_error_set(error, AW_ERROR_LIMIT, "a shared memory of %llu pages exceeds the store's limit of %llu bytes",
+                     (unsigned long long)type->limits.min, (unsigned long long)store->limits.memory_bytes);
+        return aw_error_limit(error, AW_LIMIT_MEMORY, type->limits.min << 16, store->limits.memory_bytes);
+    }
+    return 0;
+}
+
+aw_memory *aw_wasmtime_memory_new(aw_store *store, const aw_memorytype *type, aw_error *error)
+{
+    if (type->shared && shared_check(store, type, error) < 0) {
         return NULL;
     }
     wasm_memorytype_t *told;
@@ -41,9 +95,13 @@ aw_memory *aw_wasmtime_memory_new(aw_store *store, const aw_memorytype *type, aw
                            : wt.wasmtime_memory_new(store->context, told, &memory->memory);
     wt.wasm_memorytype_delete(told);
     if (failure != NULL) {
-        new_failed(error, failure);
+        new_failed(store, error, failure);
         free(memory);
         return NULL;
+    }
+    if (!type->shared && !wt_memory_met(store, &memory->memory)) {
+        free(memory);
+        return wt_out_of_memory(error);
     }
     return memory;
 }
@@ -97,11 +155,18 @@ int aw_wasmtime_memory_grow(aw_memory *memory, uint64_t delta, uint64_t *previou
     if (type.limits.has_max && type.limits.max < maximum) {
         maximum = type.limits.max;
     }
-    if (memory->shared == NULL && memory->store->memory_limit >> 16 < maximum) {
-        maximum = memory->store->memory_limit >> 16;
+    uint64_t limit = memory->store->limits.memory_bytes;
+    if (memory->shared == NULL && limit >> 16 < maximum) {
+        maximum = limit >> 16;
     }
     bool fits = bytes >> 16 <= maximum && delta <= maximum - (bytes >> 16);
-    return wt_error_take(error, fits ? AW_ERROR_MEMORY : AW_ERROR_LIMIT, failure);
+    wt_error_take(error, fits ? AW_ERROR_MEMORY : AW_ERROR_LIMIT, failure);
+    if (!fits) {
+        uint64_t pages = bytes >> 16;
+        aw_error_limit(error, AW_LIMIT_MEMORY, delta <= (UINT64_MAX >> 16) - pages ? (pages + delta) << 16 : AW_UNKNOWN,
+                       limit >> 16 == maximum ? limit : maximum << 16);
+    }
+    return -1;
 }
 
 // --- table ---------------------------------------------------------------------------------------------------------------------------------------
@@ -140,7 +205,7 @@ aw_table *aw_wasmtime_table_new(aw_store *store, const aw_tabletype *type, const
     wt.wasmtime_val_unroot(&val);
     wt.wasm_tabletype_delete(told);
     if (failure != NULL) {
-        new_failed(error, failure);
+        new_failed(store, error, failure);
         free(table);
         return NULL;
     }
@@ -190,7 +255,13 @@ int aw_wasmtime_table_grow(aw_table *table, uint64_t delta, const aw_raw *initia
     wasmtime_val_t val = wt_val_from_raw(table->store, element, initial);
     wasmtime_error_t *failure = wt.wasmtime_table_grow(table->store->context, &table->table, delta, &val, previous);
     wt.wasmtime_val_unroot(&val);
-    return failure != NULL ? wt_error_take(error, AW_ERROR_LIMIT, failure) : 0;
+    if (failure == NULL) {
+        return 0;
+    }
+    wt_error_take(error, AW_ERROR_LIMIT, failure);
+    uint64_t size = aw_wasmtime_table_size(table);
+    return aw_error_limit(error, AW_LIMIT_TABLE, delta < AW_UNKNOWN - size ? size + delta : AW_UNKNOWN,
+                          table->store->limits.table_elements);
 }
 
 // --- global --------------------------------------------------------------------------------------------------------------------------------------

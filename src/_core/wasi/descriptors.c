@@ -113,6 +113,22 @@ int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream)
     return add_given(wasi, stream_file_new(stream));
 }
 
+void aw_wasi_limit_output(aw_wasi *wasi, uint64_t bytes, bool truncate)
+{
+    for (uint32_t i = 1; i <= 2 && i < wasi->descriptor_count; i++) {
+        wasi->descriptors[i].file->counted = true;
+        // Ways to make a file larger without writing.
+        wasi->descriptors[i].rights &= ~(uint64_t)(RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE);
+    }
+    wasi->output.allowed = bytes;
+    wasi->output.truncate = truncate;
+}
+
+uint64_t aw_wasi_output_dropped(const aw_wasi *wasi)
+{
+    return wasi->output.dropped;
+}
+
 // Takes the directory over.
 static int add_mount(aw_wasi *wasi, wasi_file *file, const char *name, size_t name_length)
 {
@@ -147,7 +163,7 @@ int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, 
 
 int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, size_t name_length, bool writable)
 {
-    wasi_file *file = memory_mount_new(memory, writable);
+    wasi_file *file = memory_mount_new(wasi, memory, writable);
     return file != NULL ? add_mount(wasi, file, name, name_length) : -1;
 }
 

@@ -38,6 +38,36 @@ static int vectors_get(const wasi_call *call, uint32_t pointer, uint32_t count, 
     return (int)count;
 }
 
+// Write to a file that counts: what is still allowed, and then it is over, one way or the other.
+static int write_counted(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset,
+                         size_t *done)
+{
+    aw_wasi *wasi = call->wasi;
+    uint64_t left = wasi->output.allowed - wasi->output.used, total = 0;
+    int fitting = 0;  // vectors, the last of them cut
+    for (int i = 0; i < count; i++) {
+        uint64_t length = vectors[i].iov_len;
+        if (total < left) {
+            fitting = i + 1;
+            vectors[i].iov_len = length < left - total ? length : (size_t)(left - total);
+        }
+        total += length;
+    }
+    if (fitting > 0 || total <= left) {
+        int error = file->kind->write(call, file, vectors, total <= left ? count : fitting, offset, done);
+        wasi->output.used += error == WASI_OK ? *done : 0;
+        if (error != WASI_OK || total <= left || *done < left) {
+            return error;
+        }
+    }
+    if (!wasi->output.truncate) {
+        return wasi->host.output_exceeded(wasi->host.data, wasi->output.used + total - left, wasi->output.allowed);
+    }
+    wasi->output.dropped += total - left;
+    *done = (size_t)total;
+    return WASI_OK;
+}
+
 // All four. *offset* is -1 for the file's own position.
 static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, int64_t offset, uint32_t result)
 {
@@ -64,7 +94,8 @@ static int transfer(wasi_call *call, const aw_raw *arguments, bool reads, int64_
     }
     size_t done = 0;
     file->references++;  // the embedder's code may let the guest close it
-    error = function(call, file, vectors, count, offset, &done);
+    error = !reads && file->counted ? write_counted(call, file, vectors, count, offset, &done)
+                                    : function(call, file, vectors, count, offset, &done);
     file_release(file);
     uint32_t told = (uint32_t)done;
     return error != WASI_OK || guest_store(call, result, &told, 4) ? error : WASI_EFAULT;
@@ -136,6 +167,19 @@ int listing_add(wasi_listing *self, const char *name, uint64_t inode, uint8_t fi
     return WASI_OK;
 }
 
+// What programs keep of directories that they have read in part is bounded: beyond that it is dropped, and listed anew.
+static void listings_bound(aw_wasi *wasi)
+{
+    enum { MOST = 16 << 20 };  // bytes, but for the newest
+    size_t total = 0;
+    for (uint32_t i = 0; i < wasi->descriptor_count; i++) {
+        total += wasi->descriptors[i].listing.capacity;
+    }
+    for (uint32_t i = 0; total > MOST && i < wasi->descriptor_count; i++) {
+        listing_free(&wasi->descriptors[i].listing);
+    }
+}
+
 // The whole directory is listed at once, when the guest begins at its start: a cookie is then a place in that listing, and what is
 // made or removed meanwhile confuses nobody.
 int wasi_fd_readdir(wasi_call *call, const aw_raw *arguments)
@@ -158,6 +202,7 @@ int wasi_fd_readdir(wasi_call *call, const aw_raw *arguments)
     wasi_listing *listing = &descriptor->listing;
     if (cookie == 0 || listing->bytes == NULL) {
         listing_free(listing);
+        listings_bound(call->wasi);
         error = file->kind->list(file, listing);
         if (error != WASI_OK) {
             listing_free(listing);

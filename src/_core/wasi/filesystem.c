@@ -71,11 +71,11 @@ static void stat_fill(const foreign_file *self, const aw_wasi_stat *info, wasi_f
     };
 }
 
-static void times_resolve(const struct timespec given[2], uint64_t out[2])
+static void times_resolve(const foreign_file *self, const struct timespec given[2], uint64_t out[2])
 {
     for (int i = 0; i < 2; i++) {
         out[i] = given[i].tv_nsec == UTIME_OMIT  ? UINT64_MAX
-                 : given[i].tv_nsec == UTIME_NOW ? wasi_realtime()
+                 : given[i].tv_nsec == UTIME_NOW ? wasi_realtime(self->wasi)
                                                  : (uint64_t)given[i].tv_sec * 1000000000 + (uint64_t)given[i].tv_nsec;
     }
 }
@@ -234,7 +234,7 @@ static int foreign_set_times(wasi_file *file, const struct timespec times[2])
 {
     foreign_file *self = foreign_cast(file);
     uint64_t resolved[2];
-    times_resolve(times, resolved);
+    times_resolve(self, times, resolved);
     return end(self, begin(self)->file_set_times(self->system.data, self->handle, resolved));
 }
 
@@ -299,7 +299,7 @@ static int directory_path_set_times(aw_wasi *wasi, wasi_file *file, const char *
     foreign_file *self = foreign_cast(file);
     uint64_t resolved[2];
     (void)wasi, (void)follow;
-    times_resolve(times, resolved);
+    times_resolve(self, times, resolved);
     return end(self, begin(self)->set_times(self->system.data, self->name, path, resolved));
 }
 

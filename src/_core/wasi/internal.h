@@ -196,6 +196,7 @@ struct wasi_file {
     uint32_t references;  // its descriptor, and calls that use it while the embedder's code runs
     uint8_t filetype;
     bool writable;  // it, or what is beneath it, may be changed
+    bool counted;   // what is written to it counts as output
     uint16_t fdflags;
     uint64_t rights;  // those that make sense for it
 };
@@ -208,7 +209,7 @@ void file_release(wasi_file *self);
 // its flags may be changed.
 wasi_file *host_file_new(int descriptor, bool ours, bool writable, uint16_t fdflags);
 wasi_file *host_directory_new(int descriptor, bool writable, bool is_mount);
-wasi_file *memory_mount_new(aw_wasi_memory *tree, bool writable);
+wasi_file *memory_mount_new(const aw_wasi *wasi, aw_wasi_memory *tree, bool writable);
 wasi_file *foreign_mount_new(aw_wasi *wasi, const aw_wasi_filesystem *system, bool writable);
 wasi_file *null_file_new(void);
 wasi_file *stream_file_new(const aw_wasi_stream *stream);
@@ -250,6 +251,16 @@ struct aw_wasi {
     uint32_t descriptor_count;
     bool exited;
     uint32_t status;
+    bool own_clock;  // of the program's; else it has the host's
+    aw_wasi_clock clock;
+    uint64_t clock_origin;   // the host's monotonic time when it began
+    uint64_t clock_advance;  // by readings and sleeps
+    bool seeded;
+    uint64_t random_state[4];
+    struct {
+        bool truncate;
+        uint64_t allowed, used, dropped;  // bytes
+    } output;                             // of `counted` files
     enum { OPENAT2_UNKNOWN, OPENAT2_WORKS, OPENAT2_MISSING } openat2;
     wasi_call *call;    // the innermost that runs, or NULL
     uint32_t embedder;  // how many calls of a file system of the embedder's are under way
@@ -270,8 +281,14 @@ int times_load(uint64_t accessed, uint64_t modified, uint32_t flags, struct time
 
 struct pollfd;
 
-uint64_t monotonic_now(void);  // nanoseconds
-uint64_t wasi_realtime(void);  // nanoseconds since 1970
+uint64_t monotonic_now(void);                 // nanoseconds of the host's
+uint64_t wasi_realtime(const aw_wasi *wasi);  // nanoseconds since 1970; the host's for NULL
+// Until when to wait, on the host's monotonic clock, for so many nanoseconds of the program's to pass; where nothing waits, now.
+uint64_t wasi_deadline(const aw_wasi *wasi, uint64_t timeout);
+void wasi_pass(aw_wasi *wasi, uint64_t nanoseconds);  // the program's time, where it does not pass by itself
+bool wasi_stands(const aw_wasi *wasi);                // it does not
+// A reading of one of the program's clocks: 0 or an errno.
+int wasi_clock_read(aw_wasi *wasi, uint32_t number, uint64_t *out);
 // As ppoll until *deadline* on the monotonic clock, but ends when the embedder says so: WASI_OK (look at `revents`), an errno, or
 // WASI_RAISED. A deadline in the past only looks.
 int wasi_wait(aw_wasi *wasi, struct pollfd *polls, size_t count, uint64_t deadline);

@@ -10,6 +10,7 @@
 // A file or a directory that is open.
 typedef struct memory_file {
     wasi_file base;
+    const aw_wasi *wasi;   // borrowed: the program that has it open
     aw_wasi_memory *tree;  // counted
     memory_node *node;     // counted
     uint64_t position;
@@ -33,13 +34,14 @@ static void memory_close(wasi_file *file)
 }
 
 // With the lock held.
-static memory_file *memory_file_new(aw_wasi_memory *tree, memory_node *node, const wasi_kind *kind, bool writable,
-                                    uint64_t rights)
+static memory_file *memory_file_new(const aw_wasi *wasi, aw_wasi_memory *tree, memory_node *node, const wasi_kind *kind,
+                                    bool writable, uint64_t rights)
 {
     memory_file *self = calloc(1, sizeof(*self));
     if (self != NULL) {
         file_begin(&self->base, kind, node->filetype, writable, rights);
         tree->references++;
+        self->wasi = wasi;
         self->tree = tree;
         self->node = node_retain(node);
     }
@@ -64,9 +66,8 @@ static uint64_t time_given(const struct timespec *time, uint64_t before, uint64_
                                         : (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_nsec;
 }
 
-static void node_set_times(memory_node *node, const struct timespec times[2])
+static void node_set_times(memory_node *node, const struct timespec times[2], uint64_t now)
 {
-    uint64_t now = wasi_realtime();
     node->accessed = time_given(&times[0], node->accessed, now);
     node->modified = time_given(&times[1], node->modified, now);
     node->changed = now;
@@ -76,7 +77,7 @@ static int memory_set_times(wasi_file *file, const struct timespec times[2])
 {
     memory_file *self = memory_cast(file);
     memory_lock(self->tree);
-    node_set_times(self->node, times);
+    node_set_times(self->node, times, wasi_realtime(self->wasi));
     memory_unlock(self->tree);
     return WASI_OK;
 }
@@ -115,7 +116,8 @@ static int memory_read(wasi_call *call, wasi_file *file, struct iovec *vectors, 
 }
 
 // As much as there is room for.
-static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset, size_t *done)
+static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors, int count, int64_t offset,
+                        size_t *done)
 {
     memory_file *self = memory_cast(file);
     (void)call;
@@ -135,7 +137,8 @@ static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors,
     int error = WASI_OK;
     memory_lock(tree);
     uint64_t place = file->fdflags & FDFLAG_APPEND ? node->size : offset >= 0 ? (uint64_t)offset : self->position;
-    uint64_t most = tree->limit - tree->used > UINT64_MAX - node->size ? UINT64_MAX : node->size + tree->limit - tree->used;
+    uint64_t most = tree->limit - tree->used > UINT64_MAX - node->size ? UINT64_MAX
+                                                                       : node->size + tree->limit - tree->used;
     if (place > INT64_MAX - length) {
         error = WASI_EFBIG;
     }
@@ -156,7 +159,7 @@ static int memory_write(wasi_call *call, wasi_file *file, struct iovec *vectors,
         *done += part;
     }
     if (error == WASI_OK) {
-        node->modified = node->changed = wasi_realtime();
+        node->modified = node->changed = wasi_realtime(self->wasi);
         if (offset < 0) {
             self->position = place;
         }
@@ -188,7 +191,7 @@ static int memory_set_size(wasi_file *file, int64_t size)
     memory_lock(self->tree);
     int error = node_resize(self->tree, self->node, (uint64_t)size);
     if (error == WASI_OK) {
-        self->node->modified = self->node->changed = wasi_realtime();
+        self->node->modified = self->node->changed = wasi_realtime(self->wasi);
     }
     memory_unlock(self->tree);
     return error;
@@ -202,9 +205,11 @@ static int memory_allocate(wasi_file *file, int64_t offset, int64_t length)
     }
     memory_lock(self->tree);
     uint64_t end = (uint64_t)offset + (uint64_t)length;  // neither is negative
-    int error = end > INT64_MAX ? WASI_EFBIG : end > self->node->size ? node_resize(self->tree, self->node, end) : WASI_OK;
+    int error = end > INT64_MAX          ? WASI_EFBIG
+                : end > self->node->size ? node_resize(self->tree, self->node, end)
+                                         : WASI_OK;
     if (error == WASI_OK) {
-        self->node->changed = wasi_realtime();
+        self->node->changed = wasi_realtime(self->wasi);
     }
     memory_unlock(self->tree);
     return error;
@@ -288,7 +293,7 @@ static int memory_path_set_times(aw_wasi *wasi, wasi_file *file, const char *pat
     memory_lock(self->tree);
     int error = find_node(self, path, follow, &node);
     if (error == WASI_OK) {
-        node_set_times(node, times);
+        node_set_times(node, times, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -304,7 +309,7 @@ static int memory_make_directory(aw_wasi *wasi, wasi_file *file, const char *pat
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
         error = at.node != NULL ? WASI_EEXIST
-                                : memory_make(self->tree, &at, FILETYPE_DIRECTORY, wasi_realtime(), &made);
+                                : memory_make(self->tree, &at, FILETYPE_DIRECTORY, wasi_realtime(self->wasi), &made);
     }
     memory_unlock(self->tree);
     return error;
@@ -318,14 +323,14 @@ static int memory_remove_directory(aw_wasi *wasi, wasi_file *file, const char *p
     memory_lock(self->tree);
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
-                : at.name[0] == '\0'                           ? WASI_EINVAL
+        error = at.node == NULL                           ? WASI_ENOENT
+                : at.name[0] == '\0'                      ? WASI_EINVAL
                 : at.node->filetype != FILETYPE_DIRECTORY ? WASI_ENOTDIR
-                : at.node->entry_count > 0                    ? WASI_ENOTEMPTY
-                                                              : WASI_OK;
+                : at.node->entry_count > 0                ? WASI_ENOTEMPTY
+                                                          : WASI_OK;
     }
     if (error == WASI_OK) {
-        memory_leave(self->tree, &at, wasi_realtime());
+        memory_leave(self->tree, &at, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -339,13 +344,13 @@ static int memory_unlink(aw_wasi *wasi, wasi_file *file, const char *path)
     memory_lock(self->tree);
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
+        error = at.node == NULL                           ? WASI_ENOENT
                 : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR
-                : at.slash                                    ? WASI_ENOTDIR
-                                                              : WASI_OK;
+                : at.slash                                ? WASI_ENOTDIR
+                                                          : WASI_OK;
     }
     if (error == WASI_OK) {
-        memory_leave(self->tree, &at, wasi_realtime());
+        memory_leave(self->tree, &at, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -359,7 +364,8 @@ static int find_places(const memory_file *self, const char *path, const memory_f
     return error == WASI_OK ? find_place(other, other_path, to) : error;
 }
 
-static int memory_path_rename(aw_wasi *wasi, wasi_file *file, const char *path, wasi_file *other, const char *other_path)
+static int memory_path_rename(aw_wasi *wasi, wasi_file *file, const char *path, wasi_file *other,
+                              const char *other_path)
 {
     memory_file *self = memory_cast(file);
     memory_place from, to;
@@ -367,8 +373,9 @@ static int memory_path_rename(aw_wasi *wasi, wasi_file *file, const char *path, 
     memory_lock(self->tree);
     int error = find_places(self, path, memory_cast(other), other_path, &from, &to);
     if (error == WASI_OK) {
-        error = from.name[0] == '\0' || to.name[0] == '\0' ? WASI_EBUSY
-                                                           : memory_rename(self->tree, &from, &to, wasi_realtime());
+        error = from.name[0] == '\0' || to.name[0] == '\0'
+                    ? WASI_EBUSY
+                    : memory_rename(self->tree, &from, &to, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -382,12 +389,13 @@ static int memory_link(aw_wasi *wasi, wasi_file *file, const char *path, wasi_fi
     memory_lock(self->tree);
     int error = find_places(self, path, memory_cast(other), other_path, &from, &to);
     if (error == WASI_OK) {
-        error = from.slash                                      ? WASI_EPERM
-                : from.node == NULL                             ? WASI_ENOENT
-                : to.node != NULL                               ? WASI_EEXIST
-                : from.node->filetype == FILETYPE_DIRECTORY ? WASI_EPERM
-                : to.slash                                      ? WASI_ENOENT
-                : memory_enter(self->tree, &to, from.node, wasi_realtime());
+        error = from.slash          ? WASI_EPERM
+                : from.node == NULL ? WASI_ENOENT
+                : to.node != NULL   ? WASI_EEXIST
+                : to.slash          ? WASI_ENOENT
+                : from.node->filetype == FILETYPE_DIRECTORY
+                    ? WASI_EPERM
+                    : memory_enter(self->tree, &to, from.node, wasi_realtime(self->wasi));
     }
     memory_unlock(self->tree);
     return error;
@@ -403,7 +411,7 @@ static int memory_symlink(aw_wasi *wasi, wasi_file *file, const char *target, co
         return WASI_ENOTCAPABLE;
     }
     memory_lock(self->tree);
-    uint64_t now = wasi_realtime();
+    uint64_t now = wasi_realtime(self->wasi);
     int error = find_place(self, path, &at);
     if (error == WASI_OK) {
         error = at.node != NULL ? WASI_EEXIST
@@ -448,11 +456,8 @@ static int node_open(memory_file *self, const char *path, const wasi_opening *ho
     bool creates = how->oflags & OFLAG_CREAT, exclusive = creates && (how->oflags & OFLAG_EXCL);
     bool writable = self->base.writable;
     memory_place at;
-    if (creates && writable && path[strlen(path) - 1] == '/' &&
-        memory_find(self->node, path, PLACE_OWN_NAME, &at) == WASI_OK && at.name[0] != '\0') {
-        return WASI_EISDIR;  // O_CREAT makes no directories, and does not look whether there is one
-    }
-    int error = memory_find(self->node, path, how->follow && !exclusive ? PLACE_FOLLOW : 0, &at);
+    int flags = (how->follow && !exclusive ? PLACE_FOLLOW : 0) | (creates && writable ? PLACE_FILE : 0);
+    int error = memory_find(self->node, path, flags, &at);
     if (error != WASI_OK) {
         return error;
     }
@@ -463,7 +468,7 @@ static int node_open(memory_file *self, const char *path, const wasi_opening *ho
         if (!writable) {
             return WASI_EROFS;
         }
-        return at.slash ? WASI_EISDIR : memory_make(self->tree, &at, FILETYPE_REGULAR_FILE, wasi_realtime(), out);
+        return memory_make(self->tree, &at, FILETYPE_REGULAR_FILE, wasi_realtime(self->wasi), out);
     }
     *out = at.node;
     if (exclusive) {
@@ -482,7 +487,6 @@ static int memory_open(aw_wasi *wasi, wasi_file *file, const char *path, const w
 {
     memory_file *self = memory_cast(file), *opened = NULL;
     memory_node *node;
-    (void)wasi;
     if (!file->writable && (how->writes || (how->oflags & OFLAG_TRUNC))) {
         return WASI_EROFS;
     }
@@ -490,12 +494,13 @@ static int memory_open(aw_wasi *wasi, wasi_file *file, const char *path, const w
     int error = node_open(self, path, how, &node);
     if (error == WASI_OK) {
         bool is_directory = node->filetype == FILETYPE_DIRECTORY, reads = how->reads || !how->writes;
-        uint64_t rights = is_directory ? DIRECTORY_RIGHTS
+        uint64_t rights = is_directory           ? DIRECTORY_RIGHTS
                           : reads && how->writes ? FILE_RIGHTS
-                          : reads ? FILE_RIGHTS & ~(uint64_t)(RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE)
+                          : reads ? FILE_RIGHTS &
+                                        ~(uint64_t)(RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE)
                                   : FILE_RIGHTS & ~(uint64_t)RIGHT_FD_READ;
-        opened = memory_file_new(self->tree, node, is_directory ? &memory_directory_kind : &memory_file_kind, file->writable,
-                                 rights);
+        opened = memory_file_new(wasi, self->tree, node, is_directory ? &memory_directory_kind : &memory_file_kind,
+                                 file->writable, rights);
         error = opened == NULL ? WASI_ENOMEM : WASI_OK;
     }
     if (error == WASI_OK && node->filetype == FILETYPE_REGULAR_FILE) {
@@ -504,7 +509,7 @@ static int memory_open(aw_wasi *wasi, wasi_file *file, const char *path, const w
         opened->base.fdflags = (uint16_t)how->fdflags;
         if (how->oflags & OFLAG_TRUNC) {
             node_resize(self->tree, node, 0);  // which cannot fail
-            node->modified = node->changed = wasi_realtime();
+            node->modified = node->changed = wasi_realtime(self->wasi);
         }
     }
     memory_unlock(self->tree);
@@ -548,10 +553,10 @@ static const wasi_kind memory_directory_kind = {
     .readlink = memory_readlink,
 };
 
-wasi_file *memory_mount_new(aw_wasi_memory *tree, bool writable)
+wasi_file *memory_mount_new(const aw_wasi *wasi, aw_wasi_memory *tree, bool writable)
 {
     memory_lock(tree);
-    memory_file *self = memory_file_new(tree, tree->root, &memory_directory_kind, writable, DIRECTORY_RIGHTS);
+    memory_file *self = memory_file_new(wasi, tree, tree->root, &memory_directory_kind, writable, DIRECTORY_RIGHTS);
     if (self != NULL) {
         self->is_mount = true;
     }
@@ -568,9 +573,7 @@ int aw_wasi_memory_read(aw_wasi_memory *tree, const char *path, uint8_t **bytes,
     memory_lock(tree);
     int error = memory_find(tree->root, path, PLACE_FOLLOW, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
-                : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR
-                                                              : WASI_OK;
+        error = at.node == NULL ? WASI_ENOENT : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR : WASI_OK;
     }
     if (error == WASI_OK) {
         *size = at.node->size;
@@ -612,14 +615,14 @@ int aw_wasi_memory_write(aw_wasi_memory *tree, const char *path, const uint8_t *
         return WASI_ENAMETOOLONG;
     }
     memory_lock(tree);
-    uint64_t now = wasi_realtime();
+    uint64_t now = wasi_realtime(NULL);
     int error = make_way(tree, path, now);
     if (error == WASI_OK) {
         error = memory_find(tree->root, path, PLACE_FOLLOW, &at);
     }
     bool fresh = error == WASI_OK && at.node == NULL;
-    if (error == WASI_OK && (at.slash || at.name[0] == '\0' ||
-                             (at.node != NULL && at.node->filetype == FILETYPE_DIRECTORY))) {
+    if (error == WASI_OK &&
+        (at.slash || at.name[0] == '\0' || (at.node != NULL && at.node->filetype == FILETYPE_DIRECTORY))) {
         error = WASI_EISDIR;
     }
     else if (fresh) {
@@ -647,19 +650,17 @@ int aw_wasi_memory_remove(aw_wasi_memory *tree, const char *path)
     memory_lock(tree);
     int error = memory_find(tree->root, path, PLACE_OWN_NAME, &at);
     if (error == WASI_OK) {
-        error = at.node == NULL                               ? WASI_ENOENT
-                : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR
-                                                              : WASI_OK;
+        error = at.node == NULL ? WASI_ENOENT : at.node->filetype == FILETYPE_DIRECTORY ? WASI_EISDIR : WASI_OK;
     }
     if (error == WASI_OK) {
-        memory_leave(tree, &at, wasi_realtime());
+        memory_leave(tree, &at, wasi_realtime(NULL));
     }
     memory_unlock(tree);
     return error;
 }
 
-int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path, int (*each)(void *data, const char *name, uint8_t filetype),
-                        void *data)
+int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path,
+                        int (*each)(void *data, const char *name, uint8_t filetype), void *data)
 {
     memory_place at;
     memory_lock(tree);

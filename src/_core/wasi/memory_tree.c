@@ -76,7 +76,7 @@ aw_wasi_memory *aw_wasi_memory_new(uint64_t limit)
     tree->references = 1;
     tree->next_inode = 1;
     tree->device = UINT64_C(0x6D656D00000000) + atomic_fetch_add(&trees, 1);
-    tree->root = node_new(tree, FILETYPE_DIRECTORY, wasi_realtime());
+    tree->root = node_new(tree, FILETYPE_DIRECTORY, wasi_realtime(NULL));
     if (tree->root == NULL) {
         free(tree);
         return NULL;
@@ -127,7 +127,8 @@ int node_resize(aw_wasi_memory *tree, memory_node *node, uint64_t size)
         return WASI_ENOSPC;
     }
     if (size > node->capacity || size < node->capacity / 4) {
-        size_t capacity = (size_t)size + (size > node->size ? (size_t)size / 4 : 0);  // a file that grows goes on growing
+        size_t capacity = (size_t)size +
+                          (size > node->size ? (size_t)size / 4 : 0);  // a file that grows goes on growing
         uint8_t *bytes = realloc(node->bytes, capacity > 0 ? capacity : 1);
         if (bytes == NULL && size > node->capacity) {
             return WASI_ENOMEM;
@@ -392,6 +393,9 @@ int memory_find(memory_node *start, const char *path, int flags, memory_place *o
             }
             memmove(rest, after, strlen(after) + 1);
             continue;
+        }
+        if (last && slash && (flags & PLACE_FILE)) {
+            return WASI_EISDIR;
         }
         out->node = entry_node(directory, out->name);
         if (out->node == NULL) {

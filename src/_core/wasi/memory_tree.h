@@ -36,7 +36,7 @@ struct memory_node {
 struct aw_wasi_memory {
     pthread_mutex_t lock;
     uint32_t references;
-    uint64_t device;  // what tells files of one tree from another's
+    uint64_t device;       // what tells files of one tree from another's
     uint64_t limit, used;  // bytes
     uint64_t next_inode;
     memory_node *root;
@@ -62,10 +62,11 @@ typedef struct memory_place {
     bool slash;                // the path ends in one: it names a directory
 } memory_place;
 
-enum { PLACE_FOLLOW = 1, PLACE_OWN_NAME = 2 };
+enum { PLACE_FOLLOW = 1, PLACE_OWN_NAME = 2, PLACE_FILE = 4 };
 
 // Find *path* beneath a directory: WASI_OK, also for a last component that there is not, or an errno. PLACE_FOLLOW: follow a link that
 // the last component names. PLACE_OWN_NAME: for what is made, moved or removed, of which not even a slash makes a link followed.
+// PLACE_FILE: for a file to be made, so that a slash at the end is EISDIR, whatever is there.
 int memory_find(memory_node *start, const char *path, int flags, memory_place *out);
 
 // Give the node a name in the place's directory, where there is none: WASI_OK or an errno. Counts the name.

@@ -67,7 +67,8 @@ _Static_assert(sizeof(guest_event) == 32, "the guest's layout");
 typedef struct subscription {
     guest_event event;
     bool waits;
-    uint64_t deadline;  // of a clock, on the monotonic one
+    uint64_t timeout;   // of a clock, in the program's time
+    uint64_t deadline;  // the same on the host's monotonic one
     size_t poll_index;  // of a descriptor
     wasi_file *file;
 } subscription;
@@ -78,10 +79,9 @@ static void subscription_fire(subscription *self, int error)
     self->event.error = (uint16_t)error;
 }
 
-static void subscribe_clock(subscription *self, const guest_subscription *given)
+static void subscribe_clock(aw_wasi *wasi, subscription *self, const guest_subscription *given)
 {
     clockid_t clock;
-    struct timespec now;
     if (wasi_clock(given->number, &clock) != WASI_OK) {
         subscription_fire(self, WASI_EINVAL);
         return;
@@ -90,13 +90,13 @@ static void subscribe_clock(subscription *self, const guest_subscription *given)
         subscription_fire(self, WASI_ENOTSUP);  // no waiting for time that only passes while one works
         return;
     }
-    uint64_t timeout = given->timeout, start = monotonic_now();
+    self->timeout = given->timeout;
     if (given->flags & CLOCK_ABSOLUTE) {
-        clock_gettime(clock, &now);
-        uint64_t passed = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-        timeout = timeout > passed ? timeout - passed : 0;
+        uint64_t now = 0;
+        wasi_clock_read(wasi, given->number, &now);
+        self->timeout = self->timeout > now ? self->timeout - now : 0;
     }
-    self->deadline = timeout > WASI_FOREVER - start ? WASI_FOREVER : start + timeout;
+    self->deadline = wasi_deadline(wasi, self->timeout);
 }
 
 static void subscribe_descriptor(wasi_call *call, subscription *self, const guest_subscription *given,
@@ -119,6 +119,33 @@ static void subscribe_descriptor(wasi_call *call, subscription *self, const gues
     self->poll_index = (*poll_count)++;
 }
 
+// Those whose time has come. Where the program's time stands, it goes on to the next of them, if nothing else has fired.
+static void fire_clocks(aw_wasi *wasi, subscription *items, size_t count)
+{
+    bool stands = wasi_stands(wasi), fired = false;
+    uint64_t now = monotonic_now(), least = UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        const subscription *item = &items[i];
+        fired = fired || !item->waits;
+        if (item->waits && item->event.kind == EVENT_CLOCK && item->timeout < least) {
+            least = item->timeout;
+        }
+    }
+    if (stands && fired) {
+        least = 0;
+    }
+    else if (stands && least < UINT64_MAX) {
+        wasi_pass(wasi, least);
+    }
+    for (size_t i = 0; i < count; i++) {
+        subscription *item = &items[i];
+        if (item->waits && item->event.kind == EVENT_CLOCK &&
+            (stands ? item->timeout <= least : item->deadline <= now)) {
+            subscription_fire(item, WASI_OK);
+        }
+    }
+}
+
 // Wait until one fires, or some: 0, an errno, or WASI_RAISED.
 static int wait_for(wasi_call *call, subscription *items, size_t count, struct pollfd *polls, size_t poll_count)
 {
@@ -135,19 +162,14 @@ static int wait_for(wasi_call *call, subscription *items, size_t count, struct p
     if (error != WASI_OK) {
         return error;
     }
-    uint64_t now = monotonic_now();
     for (size_t i = 0; i < count; i++) {
         subscription *item = &items[i];
-        if (item->event.kind == EVENT_CLOCK) {
-            if (item->waits && item->deadline <= now) {
-                subscription_fire(item, WASI_OK);
-            }
-        }
-        else if (item->waits && polls[item->poll_index].revents != 0) {
+        if (item->event.kind != EVENT_CLOCK && item->waits && polls[item->poll_index].revents != 0) {
             subscription_fire(item, WASI_OK);
             item->event.flags = polls[item->poll_index].revents & POLLHUP ? EVENT_HANGUP : 0;
         }
     }
+    fire_clocks(call->wasi, items, count);
     return WASI_OK;
 }
 
@@ -180,7 +202,7 @@ int wasi_poll_oneoff(wasi_call *call, const aw_raw *arguments)
         items[i].event.userdata = given.userdata;
         items[i].event.kind = given.kind;
         if (given.kind == EVENT_CLOCK) {
-            subscribe_clock(&items[i], &given);
+            subscribe_clock(call->wasi, &items[i], &given);
         }
         else if (given.kind == EVENT_READ || given.kind == EVENT_WRITE) {
             subscribe_descriptor(call, &items[i], &given, polls, &poll_count);

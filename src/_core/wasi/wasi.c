@@ -162,6 +162,39 @@ int wasi_sched_yield(wasi_call *call, const aw_raw *arguments)
     return WASI_OK;
 }
 
+// xoshiro256** (Blackman, Vigna: "Scrambled linear pseudorandom number generators"), for who wants the same numbers again.
+static uint64_t random_next(uint64_t state[4])
+{
+    uint64_t product = state[1] * 5, result = (product << 7 | product >> 57) * 9, shifted = state[1] << 17;
+    state[2] ^= state[0];
+    state[3] ^= state[1];
+    state[1] ^= state[2];
+    state[0] ^= state[3];
+    state[2] ^= shifted;
+    state[3] = state[3] << 45 | state[3] >> 19;
+    return result;
+}
+
+void aw_wasi_set_seed(aw_wasi *wasi, const uint8_t seed[AW_WASI_SEED])
+{
+    memcpy(wasi->random_state, seed, AW_WASI_SEED);
+    wasi->random_state[0] |= 1;  // not all may be zero
+    wasi->seeded = true;
+}
+
+// As many bytes as there are, or as fit into a slice: how many, or -1 and errno.
+static ssize_t random_fill(aw_wasi *wasi, uint8_t *bytes, size_t length)
+{
+    if (!wasi->seeded) {
+        return getrandom(bytes, length, 0);
+    }
+    for (size_t done = 0; done < length; done += 8) {
+        uint64_t number = random_next(wasi->random_state);
+        memcpy(bytes + done, &number, length - done < 8 ? length - done : 8);
+    }
+    return (ssize_t)length;
+}
+
 int wasi_random_get(wasi_call *call, const aw_raw *arguments)
 {
     enum { SLICE = 1 << 24 };  // some tens of milliseconds
@@ -171,7 +204,7 @@ int wasi_random_get(wasi_call *call, const aw_raw *arguments)
         return WASI_EFAULT;
     }
     while (length > 0) {
-        ssize_t done = getrandom(bytes, length < SLICE ? length : SLICE, 0);
+        ssize_t done = random_fill(call->wasi, bytes, length < SLICE ? length : SLICE);
         if (done < 0 && errno != EINTR) {
             return wasi_errno();
         }

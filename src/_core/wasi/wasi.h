@@ -89,6 +89,8 @@ typedef struct aw_wasi_filesystem {
 typedef struct aw_wasi_host {
     // Asked several times a second while the program waits for something: nonzero ends it with AW_ERROR_HOST. May be NULL.
     int (*check)(void *data);
+    // The program wrote *used* bytes, or would have, where *allowed* are (aw_wasi_limit_output). Returns WASI_RAISED.
+    int (*output_exceeded)(void *data, uint64_t used, uint64_t allowed);
     void *data;
 } aw_wasi_host;
 
@@ -114,6 +116,21 @@ int aw_wasi_add_filesystem(aw_wasi *wasi, const aw_wasi_filesystem *system, cons
 
 // The program is over: close all of its files.
 void aw_wasi_close(aw_wasi *wasi);
+
+// A clock of the program's own: its time is *start* (nanoseconds since 1970) at first, passes *speed* times as fast as the host's, and
+// goes on by *step* nanoseconds at each reading. At speed 0 nothing waits: a sleep sets the clock forward.
+typedef struct aw_wasi_clock {
+    uint64_t start, step;
+    double speed;
+} aw_wasi_clock;
+void aw_wasi_set_clock(aw_wasi *wasi, const aw_wasi_clock *clock);
+
+enum { AW_WASI_SEED = 32 };
+void aw_wasi_set_seed(aw_wasi *wasi, const uint8_t seed[AW_WASI_SEED]);  // random numbers follow from it
+// What stdout and stderr, which are there, may take together: then the program ends by `output_exceeded`, or, to be truncated, the
+// rest is dropped and counted.
+void aw_wasi_limit_output(aw_wasi *wasi, uint64_t bytes, bool truncate);
+uint64_t aw_wasi_output_dropped(const aw_wasi *wasi);
 
 // For tests: resolve paths without openat2, as on older kernels.
 void aw_wasi_avoid_openat2(aw_wasi *wasi);

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
-    from typing import Any, Literal, TypeAlias
+    from typing import Any, Literal, NoReturn, TypeAlias
 
     from typing_extensions import Self
 
@@ -74,10 +74,21 @@ def load(
     error until they are asked for: headers tell more than a build holds.
     """
     module = _module(source, engine_for(engine, fuel, timeout))
+    check_encoding(encoding)
     options: dict[str, Any] = {"frees": frees, "bytes": bytes, "pointers": pointers}
     found = _declarations(module, declarations, options)
     settings = {"imports": imports, "wasi": wasi, "memory": memory, "fuel": fuel, "timeout": timeout}
     return Library(module, found, encoding=encoding, settings=settings, **options)
+
+
+def check_encoding(encoding: str | None) -> None:
+    """It must be one in which a C string may be: a NUL byte ends it."""
+    if encoding is None or encoding == "utf-8":
+        return
+    if not isinstance(encoding, str):
+        raise TypeError(f"encoding: expected str or None, got {type(encoding).__name__}")
+    if b"\0" in "a".encode(encoding):
+        raise ValueError(f"encoding: {encoding} has NUL bytes within text, and C ends a string there")
 
 
 def _module(source: Module | _ModuleSource, engine: Engine | None) -> Module:
@@ -85,6 +96,10 @@ def _module(source: Module | _ModuleSource, engine: Engine | None) -> Module:
         return source
     from ._prepare import prepare
 
+    if isinstance(source, str) and set(source) & set("{;") and not source.lstrip().startswith("("):
+        raise TypeError("load(): source: a str is the path of a module, or a module's text; C is for clib.compile()")
+    if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith((".c", ".h")):
+        raise TypeError(f"load(): source: expected a module, got {os.fspath(source)!r}: clib.compile() makes one of C")
     if isinstance(source, (str, os.PathLike)) and not str(source).lstrip().startswith("("):
         with open(source, "rb") as file:
             binary = file.read()
@@ -230,7 +245,7 @@ class Library:
             function._rebind(self._instance.exports[name], self._release(name))
 
     def close(self) -> None:
-        """Free everything now. Every use raises ValueError from then on. Closing twice is fine.
+        """Free everything now. Every use raises ValueError from then on, unless :meth:`reset` opens it anew.
 
         Raises BufferError while views of its memory exist, RuntimeError while one of its functions runs.
         """
@@ -302,6 +317,8 @@ class Library:
         return int(address)
 
     def __getattr__(self, name: str) -> Any:
+        if name in Library.__slots__:  # before __init__ is over
+            raise AttributeError(name)
         declarations = self._declarations
         if name in declarations.variables:
             declared = declarations.variables[name]
@@ -318,6 +335,9 @@ class Library:
         if declared is None or hasattr(type(self), name):
             raise AttributeError(f"cannot set {name!r}: it is no variable of the library", name=name, obj=self)
         self._core.write(declared.type, self._address(name), value, name, declared.readonly)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Library cannot be copied or pickled: load it again, a Module may be shared")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"cannot delete {name!r}", name=name, obj=self)
@@ -456,6 +476,8 @@ class Library:
         """
         release: Func | None = None
         if by is not None and by != "free":
+            if by not in self._instance.exports:
+                raise LinkError(f"adopt(): the module exports no function {by!r}")
             release = self._instance.exports[by]
         return self._core.adopt(pointer, release)
 

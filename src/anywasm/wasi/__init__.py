@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What WASI programs see of the world: their streams, files, clocks and chance."""
 
+from ._clock import Clock
 from ._filesystem import FileStat, FileSystem
 from ._mounts import Directory, Memory, ReadOnly
 from ._wasi import Wasi
 
-__all__ = ["Directory", "FileStat", "FileSystem", "Memory", "ReadOnly", "Wasi"]
+__all__ = ["Clock", "Directory", "FileStat", "FileSystem", "Memory", "ReadOnly", "Wasi"]

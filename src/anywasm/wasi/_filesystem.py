@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -64,11 +63,11 @@ class FileSystem:
 
     def stat(self, path: str) -> Any:
         """A :class:`FileStat`, or anything that has ``st_mode`` and ``st_size``, such as what :func:`os.stat` gives."""
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), path)
+        fail("ENOTSUP", path)
 
     def listdir(self, path: str) -> Iterable[str]:
         """The names in a directory."""
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), path)
+        fail("ENOTSUP", path)
 
     def scandir(self, path: str) -> Iterable[tuple[str, Any]]:
         """The names in a directory, each with what :meth:`stat` says of it: unless you know better, by asking it."""
@@ -83,27 +82,27 @@ class FileSystem:
         """A binary file, as :func:`open` gives it. What a program may only read is opened "rb"; "wb" and "w+b" make
         the file or empty it, "r+b" opens what is there, "ab" appends to it. Without ``seek`` it is read, or written,
         from its start to its end. It is closed when the program closes it, or is over."""
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), path)
+        fail("ENOTSUP", path)
 
     def mkdir(self, path: str) -> None:
         """Make a directory: in one that is there, and where nothing is."""
-        read_only(path)
+        fail("EROFS", path)
 
     def rmdir(self, path: str) -> None:
         """Remove a directory, which is empty."""
-        read_only(path)
+        fail("EROFS", path)
 
     def unlink(self, path: str) -> None:
         """Remove a file."""
-        read_only(path)
+        fail("EROFS", path)
 
     def rename(self, path: str, new: str) -> None:  # noqa: ARG002
         """Move a file, or a directory with all that is in it. A file, or an empty directory, that is there goes."""
-        read_only(path)
+        fail("EROFS", path)
 
     def utime(self, path: str, ns: tuple[int, int]) -> None:  # noqa: ARG002
         """Set the times of last access and last change, in nanoseconds since 1970."""
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), path)
+        fail("ENOTSUP", path)
 
     def _attach(self, opened: list[int]) -> tuple[Any, bool]:  # noqa: ARG002
         from ._served import Served
@@ -111,5 +110,8 @@ class FileSystem:
         return Served(self), True
 
 
-def read_only(path: str) -> NoReturn:
-    raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+def fail(name: str, path: str) -> NoReturn:
+    import errno
+
+    number = getattr(errno, name)
+    raise OSError(number, os.strerror(number), path)

@@ -79,7 +79,8 @@ class Memory(MutableMapping[str, bytes]):
             raise ValueError(f"Memory(): limit: expected 0 or more bytes, got {limit}")
         self._tree = WasiMemory(limit)
         if files is not None:
-            self.update(files)
+            for path, data in files.items():
+                self[path] = data
 
     @property
     def limit(self) -> int | None:
@@ -130,7 +131,7 @@ class Memory(MutableMapping[str, bytes]):
         limit = "" if self.limit is None else f" of {self.limit:,}"
         return f"<anywasm.wasi.Memory: {len(self):,} files, {self.used:,}{limit} bytes>"
 
-    def _attach(self, opened: list[int]) -> tuple[WasiMemory, bool]:  # noqa: ARG002
+    def _attach(self, _opened: list[int]) -> tuple[WasiMemory, bool]:
         return self._tree, True
 
 

@@ -7,6 +7,7 @@ import os
 
 from anywasm._core import WasiHost
 
+from ._clock import Clock, check_seed, seed_bytes
 from ._mounts import as_mount
 from ._settings import Settings
 from ._streams import call_all, check_stream, open_input, open_output
@@ -34,19 +35,23 @@ class Wasi(Settings):
     stdout, stderr: None discards; "inherit" is the process's own; a path is a file to be written anew; an int or an
         open file is written to directly; any other object is written to with ``write(bytes)``, or, if it is a text
         stream, with ``write(str)``, decoded as UTF-8, and flushed. ``stderr="stdout"`` joins them.
+    clock: a :class:`Clock` of the program's own; None is the host's.
+    random: a seed (int or bytes) that its random numbers follow from; None is the kernel's, fit for secrets.
 
     Files are opened when a store is made with this. What a stream raises comes out of the call that runs the program.
     Raises TypeError and ValueError for what cannot be any of these; OSError, when a store is made, for files that
     cannot be opened.
     """
 
-    __slots__ = ("args", "env", "mounts", "stderr", "stdin", "stdout")
+    __slots__ = ("args", "clock", "env", "mounts", "random", "stderr", "stdin", "stdout")
     args: tuple[str, ...]
     env: Mapping[str, str]
     mounts: Mapping[str, Mount]
     stdin: Any
     stdout: Any
     stderr: Any
+    clock: Clock | None
+    random: int | bytes | None
 
     def __init__(
         self,
@@ -56,6 +61,9 @@ class Wasi(Settings):
         stdin: Any = None,
         stdout: Any = None,
         stderr: Any = None,
+        *,
+        clock: Clock | None = None,
+        random: int | bytes | None = None,
     ) -> None:
         if isinstance(args, (str, bytes)):
             raise TypeError("Wasi(): args: expected a sequence of arguments, got one string")
@@ -64,6 +72,8 @@ class Wasi(Settings):
         }
         if len(given) > MOST_MOUNTS:
             raise ValueError(f"Wasi(): mounts: {len(given)} are too many, {MOST_MOUNTS} is the limit")
+        if clock is not None and not isinstance(clock, Clock):
+            raise TypeError(f"Wasi(): clock: expected a wasi.Clock or None, got {type(clock).__name__}")
         joined = isinstance(stderr, str) and stderr == "stdout"
         self._set(
             args=tuple(text(argument, "args") for argument in args),
@@ -72,11 +82,15 @@ class Wasi(Settings):
             stdin=check_stream(stdin, "stdin", "read"),
             stdout=check_stream(stdout, "stdout", "write"),
             stderr=stderr if joined else check_stream(stderr, "stderr", "write"),
+            clock=clock,
+            random=check_seed(random),
         )
 
     def __repr__(self) -> str:
-        given = ((name, getattr(self, name)) for name in ("args", "env", "mounts", "stdin", "stdout", "stderr"))
-        return f"Wasi({', '.join(f'{name}={value!r}' for name, value in given if value or value == b'')})"
+        names = ("args", "env", "mounts", "stdin", "stdout", "stderr", "clock", "random")
+        given = ((name, getattr(self, name)) for name in names)
+        shown = (f"{name}={value!r}" for name, value in given if value not in (None, (), {}))
+        return f"Wasi({', '.join(shown)})"
 
     def _open(self, *, avoid_openat2: bool = False) -> WasiHost:
         """Open the files, and make the host of one store; it has descriptors of its own."""
@@ -97,6 +111,8 @@ class Wasi(Settings):
                 mounts,
                 finish=(lambda: call_all(finish)) if finish else None,
                 avoid_openat2=avoid_openat2,
+                clock=None if self.clock is None else self.clock._settings(),
+                seed=seed_bytes(self.random),
             )
         finally:
             for descriptor in opened:
