@@ -176,7 +176,7 @@ def escapes() -> bytes:
     return program(body, items=" ".join(data))()
 
 
-OPEN = """(call $path_open (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 1)
+OPEN = """(call $path_open (i32.const 3) (i32.const 1) (i32.const 64) (i32.const {length})
   (i32.const {oflags}) (i64.const {rights}) (i64.const {rights}) (i32.const 0) (i32.const 512))"""
 GROW = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))"
 FILL = "(memory.fill (i32.const 0) (i32.const 1) (i32.mul (memory.size) (i32.const 65536)))"
@@ -368,7 +368,7 @@ ATTACKS: dict[str, Attack] = {
             f"""(local $error i32)
             (i32.store8 (i32.const 64) (i32.const 0x66))
             (loop $again
-              (local.set $error {OPEN.format(oflags=1, rights=66)})
+              (local.set $error {OPEN.format(length=1, oflags=1, rights=66)})
               (br_if $again (i32.eqz (local.get $error))))
             (call $proc_exit (local.get $error))"""
         ),
@@ -381,13 +381,49 @@ ATTACKS: dict[str, Attack] = {
             f"""(local $i i32)
             (i32.store8 (i32.const 64) (i32.const 0x2e))
             (loop $again
-              (if {OPEN.format(oflags=2, rights=16384)} (then (call $proc_exit (i32.const 0))))
+              (if {OPEN.format(length=1, oflags=2, rights=16384)} (then (call $proc_exit (i32.const 0))))
               (drop (call $fd_readdir (i32.load (i32.const 512)) (i32.const 1024) (i32.const 64) (i64.const 0)
                 (i32.const 520)))
               (br $again))"""
         ),
         ("0", "TimeoutExpired"),
         setup="crowded_mount",
+    ),
+    "files": Attack(
+        "making files in memory without end",
+        program(
+            f"""(local $i i32) (local $digit i32) (local $error i32)
+            (loop $again
+              (local.set $digit (i32.const 0))
+              (loop $name
+                (i32.store8 (i32.add (i32.const 64) (local.get $digit))
+                  (i32.add (i32.const 97)
+                    (i32.and (i32.shr_u (local.get $i) (i32.mul (local.get $digit) (i32.const 4))) (i32.const 15))))
+                (br_if $name (i32.lt_u (local.tee $digit (i32.add (local.get $digit) (i32.const 1))) (i32.const 8))))
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (local.set $error {OPEN.format(length=8, oflags=1, rights=66)})
+              (drop (call $fd_close (i32.load (i32.const 512))))
+              (br_if $again (i32.eqz (local.get $error))))
+            (call $proc_exit (local.get $error))"""
+        ),
+        ("51", "TimeoutExpired"),  # ENOSPC
+        setup="memory_mount",
+    ),
+    "file": Attack(
+        "making a file in memory of 1 TiB: at once, by its length, by writing behind its end",
+        program(
+            f"""(i32.store8 (i32.const 64) (i32.const 0x66))
+            (drop {OPEN.format(length=1, oflags=1, rights=0x1FFFFFFF)})
+            (i32.store (i32.const 4) (i32.const 1))
+            (call $proc_exit (i32.or
+              (i32.eqz (call $fd_allocate (i32.load (i32.const 512)) (i64.const 0) (i64.const 0x10000000000)))
+              (i32.or
+                (i32.eqz (call $fd_filestat_set_size (i32.load (i32.const 512)) (i64.const 0x10000000000)))
+                (i32.eqz (call $fd_pwrite (i32.load (i32.const 512)) (i32.const 0) (i32.const 1)
+                  (i64.const 0x10000000000) (i32.const 16))))))"""
+        ),
+        ("0",),
+        setup="memory_mount",
     ),
     "paths": Attack(
         f"{len(ESCAPES)} ways out of a directory: names, links, /proc", escapes, ("0",), setup="mount_with_links"
@@ -436,6 +472,12 @@ def crowded_mount(_source: bytes, scratch: Path) -> dict[str, Any]:
     for i in range(2000):
         (scratch / f"{i:0200}").touch()
     return {"mounts": {"/": scratch}}
+
+
+def memory_mount(_source: bytes, scratch: Path) -> dict[str, Any]:
+    from anywasm import wasi
+
+    return {"mounts": {"/": wasi.Memory(limit=MIB)}}
 
 
 def mount_with_links(_source: bytes, scratch: Path) -> dict[str, Any]:

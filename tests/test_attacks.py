@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that try to take more than they are given: each ends as it has to, soon, and with bounded memory."""
 
+import os
+
 import pytest
 
 import attacks
@@ -12,6 +14,7 @@ SECONDS, MEBIBYTES, COMPILER_MEBIBYTES = 30, 160, 1100
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer's own memory is beyond any bound")
 @pytest.mark.parametrize("name", attacks.ATTACKS)
 def test_an_attack_is_bounded(engine: Engine, name: str) -> None:
     attack = attacks.ATTACKS[name]

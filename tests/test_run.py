@@ -2,6 +2,7 @@
 """anywasm.run: subprocess.run for WASI programs. Real programs are in test_programs.py."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -394,6 +395,13 @@ def test_a_limit_that_the_modules_engine_lacks_is_an_error(program: Compiled) ->
 # --- compiling within limits ----------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def _bounded_compiler() -> None:
+    if "asan" in os.environ.get("LD_PRELOAD", ""):
+        pytest.skip("a sanitizer's own memory is beyond any bound")
+
+
+@pytest.mark.usefixtures("_bounded_compiler")
 @pytest.mark.requires("serialize")
 def test_compiling_is_stopped_when_its_time_is_over(engine: Engine) -> None:
     with pytest.raises(
@@ -403,6 +411,7 @@ def test_compiling_is_stopped_when_its_time_is_over(engine: Engine) -> None:
     assert caught.value.allowed == 0.5
 
 
+@pytest.mark.usefixtures("_bounded_compiler")
 @pytest.mark.requires("serialize")
 def test_a_module_that_is_hard_to_compile_takes_bounded_memory_and_time(engine: Engine) -> None:
     """Which bound it meets first depends on the machine."""
@@ -410,6 +419,7 @@ def test_a_module_that_is_hard_to_compile_takes_bounded_memory_and_time(engine: 
         anywasm.run(attacks.tangled_values(), engine=engine.name, compile_timeout=8)
 
 
+@pytest.mark.usefixtures("_bounded_compiler")
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_program_that_is_compiled_within_limits_is_as_any_other(engine: Engine, wat: Any, cache: bool) -> None:
     limited = Engine(engine.name, cache=cache)
@@ -420,12 +430,14 @@ def test_a_program_that_is_compiled_within_limits_is_as_any_other(engine: Engine
         assert (done.returncode, done.stdout) == (7, "out\n")
 
 
+@pytest.mark.usefixtures("_bounded_compiler")
 def test_a_trap_of_a_program_that_is_compiled_within_limits_tells_names(engine: Engine, wat: Any) -> None:
     with pytest.raises(anywasm.Trap) as caught:
         anywasm.run(wat(wasi_programs.TRAP), engine=engine.name, compile_timeout=60)
     assert caught.value.frames[0].function_name == "main"
 
 
+@pytest.mark.usefixtures("_bounded_compiler")
 def test_what_is_no_module_is_told_as_without_limits(engine: Engine) -> None:
     messages = []
     for limit in (None, 60):

@@ -84,7 +84,7 @@ class Pool:
     engine: an Engine or the name of one; None is the default engine.
     wasi: what a module that imports WASI gets; one Wasi serves all instances. None lets it write to the process's
       stdout and stderr, and nothing else.
-    memory, table_elements, instances, tables, memories, timeout: limits of each store, as for :class:`Store`.
+    memory, table_elements, instances, tables, memories, timeout, stack: limits of each store, as for :class:`Store`.
     fuel: that for each use.
 
     Raises what :func:`load` raises, and what *imports* and *prepare* do. Where a later instance cannot be made ahead,
@@ -109,6 +109,7 @@ class Pool:
         memories: int | None = None,
         fuel: int | None = None,
         timeout: float | None = None,
+        stack: int | None = None,
     ) -> None:
         self._closed = True  # until it is complete
         self.size = check_count("size", size, 0)
@@ -118,7 +119,7 @@ class Pool:
         if prepare is not None and not callable(prepare):
             raise TypeError(f"Pool(): prepare: expected a callable or None, got {type(prepare).__name__}")
         self._reset, self._prepare, self._imports = reset, prepare, imports
-        self.module = as_module(source, engine, fuel=fuel, timeout=timeout)
+        self.module = as_module(source, engine, fuel=fuel, timeout=timeout, stack=stack)
         room = self.module.engine.config.get("pooling")
         if room is not None and room < self.max_size:
             raise ValueError(
@@ -136,6 +137,7 @@ class Pool:
             "memories": memories,
             "fuel": fuel,
             "timeout": timeout,
+            "stack": stack,
         }
         self._rooms = {os.getpid(): Room()}
         here = self._room()
