@@ -197,6 +197,25 @@ def test_what_is_damaged_is_an_error_of_reading(engine: anywasm.Engine) -> None:
         wasi.Zip(io.BytesIO(b"no zip file"))
 
 
+def test_a_deadline_ends_a_long_way_through_a_member(engine: anywasm.Engine) -> None:
+    held = io.BytesIO()
+    size = 400 << 20
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("big", "w", force_zip64=True) as big:
+        for _ in range(size >> 20):
+            big.write(bytes(1 << 20))
+    guest = guest_of(anywasm.Engine(engine.name, interruptible=True), wasi.Zip(held))
+    fd = guest.open("big")
+    guest.seek(fd, 40 << 20)
+    assert guest.read(fd, 10) == bytes(10)  # in three steps
+    guest.seek(fd, 1 << 62)
+    guest.store.timeout = 0.05
+    with pytest.raises(anywasm.TimeoutExpired):
+        guest.read(fd, 10)
+    guest.store.timeout = None
+    guest.seek(fd, 5)
+    assert guest.read(fd, 10) == bytes(10)
+
+
 def test_times_of_members_are_told(engine: anywasm.Engine) -> None:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:

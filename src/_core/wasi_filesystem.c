@@ -38,9 +38,11 @@ static int errno_of(PyObject *exception)
         PyObject *type;
         int number;
     } classes[] = {
-        {PyExc_FileNotFoundError, ENOENT},   {PyExc_FileExistsError, EEXIST}, {PyExc_IsADirectoryError, EISDIR},
-        {PyExc_NotADirectoryError, ENOTDIR}, {PyExc_PermissionError, EACCES}, {PyExc_BlockingIOError, EAGAIN},
-        {PyExc_TimeoutError, ETIMEDOUT},     {PyExc_ValueError, ENOTSUP},  // io.UnsupportedOperation is one
+        {PyExc_FileNotFoundError, ENOENT}, {PyExc_FileExistsError, EEXIST},
+        {PyExc_IsADirectoryError, EISDIR}, {PyExc_NotADirectoryError, ENOTDIR},
+        {PyExc_PermissionError, EACCES},   {PyExc_BlockingIOError, EAGAIN},
+        {PyExc_TimeoutError, ETIMEDOUT},   {PyExc_InterruptedError, EINTR},
+        {PyExc_ValueError, ENOTSUP},  // io.UnsupportedOperation is one
     };
     PyObject *value = PyObject_GetAttrString(exception, "errno");
     int overflow = 0;

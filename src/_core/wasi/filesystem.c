@@ -125,6 +125,12 @@ static int foreign_transfer(wasi_call *call, foreign_file *self, bool reads, con
                               : system->write(system->data, self->handle, place, call->memory + start + at, length,
                                               &done);
             error = end(self, error);
+            if (error == WASI_EINTR) {  // it goes on, unless the program is to end
+                if (wasi_check(call->wasi) < 0) {
+                    return WASI_RAISED;
+                }
+                continue;
+            }
             if (error != WASI_OK) {
                 return error < 0 || *total == 0 ? error : WASI_OK;
             }

@@ -71,28 +71,37 @@ class Zip(FileSystem):
         if path not in self._members:
             fail("ENOENT", path)
         try:
-            return Member(self._file.open(self._members[path]), path)  # type: ignore[return-value]
+            return Member(self._file.open(self._members[path]), path, self._members[path].file_size)  # type: ignore[return-value]
         except OSError:
             raise
         except Exception:  # noqa: BLE001 - zipfile and the compressors raise what they like
             fail("EIO", path)
 
 
+STEP = 1 << 24  # bytes of a member that are decompressed before the program's deadline is looked at
+
+
 class Member:
-    """An open member of a zip file: what is wrong with it is EIO."""
+    """An open member of a zip file: what is wrong with it is EIO. To get to a place in one that is compressed, all that
+    is before it is decompressed, and from its start to go back: step by step."""
 
-    __slots__ = ("__weakref__", "file", "path")
+    __slots__ = ("__weakref__", "file", "path", "size")
 
-    def __init__(self, file: Any, path: str) -> None:
+    def __init__(self, file: Any, path: str, size: int) -> None:
         self.file = file
         self.path = path
+        self.size = size
 
     def read(self, length: int) -> bytes:
         data: bytes = self._call(self.file.read, length)
         return data
 
     def seek(self, place: int) -> int:
-        moved: int = self._call(self.file.seek, place)
+        here, place = self.file.tell(), min(place, self.size)
+        reached = (here if here <= place else 0) + STEP
+        moved: int = self._call(self.file.seek, min(place, reached))
+        if moved < place:
+            raise InterruptedError
         return moved
 
     def seekable(self) -> bool:

@@ -53,7 +53,9 @@ class FileSystem:
     mount itself is the empty path. Names that are not UTF-8 come as :func:`os.fsdecode` gives them. There are no links.
 
     An OSError is the program's errno, by its ``errno`` or its class (``FileNotFoundError`` is ENOENT); any other
-    exception comes out of the call that runs the program. Methods are called in whatever thread runs the program, those
+    exception comes out of the call that runs the program. What takes long holds up the program's deadline and Ctrl-C in
+    other threads: when a file's ``seek``, ``read`` or ``write`` raises InterruptedError, it is called again, unless the
+    program is to end. Methods are called in whatever thread runs the program, those
     of one object from several at once if several programs have it mounted. While one runs, the program's own calls that
     use files fail with EBUSY.
     """
