@@ -4,10 +4,10 @@
 import os
 
 import pytest
+from standard_library import EXPECTED, PACKAGES, engine_of, run
 
 import anywasm
 import toolchain
-from standard_library import EXPECTED, PACKAGES, engine_of, run
 
 
 @pytest.mark.slow
