@@ -54,6 +54,7 @@ def test_importing_brings_these_modules_alone() -> None:
         "wasi._fsspec",
         "wasi._mounts",
         "wasi._settings",
+        "wasi._sockets",
         "wasi._streams",
         "wasi._wasi",
     }

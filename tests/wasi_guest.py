@@ -25,10 +25,10 @@ FUNCTIONS = {
 }  # fmt: skip
 
 ERRNO = {
-    0: "OK", 2: "ACCES", 6: "AGAIN", 8: "BADF", 20: "EXIST", 21: "FAULT", 25: "ILSEQ", 28: "INVAL", 29: "IO",
-    31: "ISDIR", 32: "LOOP", 33: "MFILE", 37: "NAMETOOLONG", 44: "NOENT", 48: "NOMEM", 54: "NOTDIR", 55: "NOTEMPTY",
-    57: "NOTSOCK", 58: "NOTSUP", 60: "NXIO", 63: "PERM", 64: "PIPE", 69: "ROFS", 70: "SPIPE", 75: "XDEV",
-    76: "NOTCAPABLE",
+    0: "OK", 2: "ACCES", 6: "AGAIN", 8: "BADF", 15: "CONNRESET", 20: "EXIST", 21: "FAULT", 25: "ILSEQ", 28: "INVAL",
+    29: "IO", 31: "ISDIR", 32: "LOOP", 33: "MFILE", 37: "NAMETOOLONG", 44: "NOENT", 48: "NOMEM", 53: "NOTCONN",
+    54: "NOTDIR", 55: "NOTEMPTY", 57: "NOTSOCK", 58: "NOTSUP", 60: "NXIO", 63: "PERM", 64: "PIPE", 69: "ROFS",
+    70: "SPIPE", 75: "XDEV", 76: "NOTCAPABLE",
 }  # fmt: skip
 
 CREAT, DIRECTORY, EXCL, TRUNC = 1, 2, 4, 8  # oflags

@@ -9,6 +9,8 @@
 #include "wasi_type.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "errors.h"
 #include "wasi/wasi.h"
@@ -233,7 +235,7 @@ int wasihost_bind(PyObject *object, StoreObject *store)
 
 PyDoc_STRVAR(
     WasiHost_doc,
-    "WasiHost(args, env, streams, mounts, *, finish=None, avoid_openat2=False, clock=None, seed=None)\n--\n\n"
+    "WasiHost(args, env, streams, mounts, *, finish=None, avoid_openat2=False, clock=None, seed=None, sockets=())\n--\n\n"
     "One WASI program's view of the world; anywasm.Wasi makes them.\n\n"
     "args, env: sequences of bytes; env as b'NAME=value'.\n"
     "streams: stdin, stdout and stderr, each None, a descriptor (int, duplicated), or a callable: read(n) -> bytes or\n"
@@ -243,7 +245,8 @@ PyDoc_STRVAR(
     "finish: callable, called when the program is over: when its store is closed.\n"
     "avoid_openat2: resolve paths as on kernels without it.\n"
     "clock: (start, speed, step) of the program's own, in nanoseconds; None is the host's.\n"
-    "seed: 32 bytes that random numbers follow from; None is the kernel's.");
+    "seed: 32 bytes that random numbers follow from; None is the kernel's.\n"
+    "sockets: sequence of descriptors of sockets (int, duplicated).");
 
 // A descriptor of our own for the host's: -1 with an exception on failure.
 static int descriptor_duplicate(long number)
@@ -346,6 +349,26 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
     return 0;
 }
 
+static int socket_convert(WasiHostObject *self, PyObject *socket)
+{
+    long given = PyLong_AsLong(socket);
+    int copy = given == -1 && PyErr_Occurred() ? -1 : descriptor_duplicate(given);
+    if (copy < 0) {
+        return -1;
+    }
+    struct stat info;
+    if (fstat(copy, &info) < 0 || !S_ISSOCK(info.st_mode)) {
+        close(copy);
+        PyErr_Format(PyExc_ValueError, "descriptor %ld is no socket", given);
+        return -1;
+    }
+    if (aw_wasi_add_socket(self->wasi, copy) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
 static int clock_convert(WasiHostObject *self, PyObject *object)
 {
     unsigned long long start, step;
@@ -363,15 +386,16 @@ static int clock_convert(WasiHostObject *self, PyObject *object)
 
 static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"args", "env", "streams", "mounts", "finish", "avoid_openat2", "clock", "seed", NULL};
+    static char *names[] = {"args",          "env",   "streams", "mounts",  "finish",
+                            "avoid_openat2", "clock", "seed",    "sockets", NULL};
     PyObject *arguments, *environment, *streams[STREAMS], *mounts, *finish = Py_None;
     int avoid_openat2 = 0;
-    PyObject *clock = Py_None;
+    PyObject *clock = Py_None, *sockets = NULL;
     const char *seed = NULL;
     Py_ssize_t seed_length = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$OpOz#:WasiHost", names, &arguments, &environment,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO(OOO)O|$OpOz#O:WasiHost", names, &arguments, &environment,
                                      &streams[0], &streams[1], &streams[2], &mounts, &finish, &avoid_openat2, &clock,
-                                     &seed, &seed_length)) {
+                                     &seed, &seed_length, &sockets)) {
         return NULL;
     }
     if (seed != NULL && seed_length != AW_WASI_SEED) {
@@ -412,6 +436,17 @@ static PyObject *WasiHost_new(PyTypeObject *type, PyObject *args, PyObject *keyw
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items); i++) {
         if (mount_convert(self, PySequence_Fast_GET_ITEM(items, i)) < 0) {
             goto error;
+        }
+    }
+    if (sockets != NULL) {
+        Py_SETREF(items, PySequence_Fast(sockets, "sockets is a sequence"));
+        if (items == NULL) {
+            goto error;
+        }
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items); i++) {
+            if (socket_convert(self, PySequence_Fast_GET_ITEM(items, i)) < 0) {
+                goto error;
+            }
         }
     }
     Py_DECREF(items);

@@ -362,6 +362,7 @@ class WasiHost:
         avoid_openat2: bool = False,
         clock: tuple[int, float, int] | None = None,
         seed: bytes | None = None,
+        sockets: Sequence[int] = (),
     ) -> Self: ...
     def limit_output(self, bytes: int, /, *, truncate: bool = False) -> None: ...
     @property

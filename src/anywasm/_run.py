@@ -27,7 +27,8 @@ from .wasi import Wasi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import socket
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from _typeshed import ReadableBuffer
@@ -126,6 +127,7 @@ def run(
     mounts: Mapping[str, Any] | None = None,
     clock: Clock | None = None,
     random: int | bytes | None = None,
+    sockets: Iterable[socket.socket | int] = (),
     timeout: float | None = None,
     compile_timeout: float | None = None,
     memory: int | None = None,
@@ -146,13 +148,14 @@ def run(
     args: its arguments, without the program's name.
     env: its environment variables; nothing is inherited.
     input: what it reads from stdin, as bytes, or as str if *text* is true.
-    stdin, stdout, stderr: as for :class:`Wasi`: None, "inherit", a path, a file, an object with ``read`` or ``write``.
-      Unless told otherwise it writes to the process's stdout and stderr, and finds stdin at its end.
+    stdin, stdout, stderr: as for :class:`Wasi`: None, "inherit", a path, a file, an object with ``read`` or ``write``,
+      a callable for lines. Unless told otherwise it writes to the process's streams, and finds stdin at its end.
     capture_output: keep what it writes, for the result's ``stdout`` and ``stderr``.
     text: these two, and *input*, are str, in this *encoding*; bytes that are not of it are replaced.
     mounts: ``{guest path: host path}``, or what else :class:`Wasi` takes there, such as
       ``{"/data": anywasm.wasi.Directory("data", readonly=True)}``.
     clock, random: time and chance of its own, for runs that give the same bytes twice: as for :class:`Wasi`.
+    sockets: sockets that it may accept from, receive from and send to, as for :class:`Wasi`.
     timeout: seconds until it is stopped, sleeping and reading included, compiling not. An engine that is given as an
       object, or by a Module, needs ``interruptible=True``.
     compile_timeout: seconds that compiling it may take. It then happens in a process of its own, whose memory is
@@ -200,6 +203,7 @@ def run(
         stderr=stderr,
         clock=clock,
         random=random,
+        sockets=sockets,
     )
     done = CompletedRun(given, 0)
     limits = store_limits(memory, table_elements, fuel, timeout, stack)

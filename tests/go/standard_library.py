@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs Go's own tests of a package as a WASI program, as Go itself does. As a script: prints the table of docs/wasi.md."""
+"""Runs Go's own tests of a package as a WASI program, as Go itself does. As a script: prints docs/wasi.md's table."""
 
 from __future__ import annotations
 

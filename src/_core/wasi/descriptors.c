@@ -60,6 +60,16 @@ int descriptor_add(aw_wasi *wasi, wasi_file *file, uint64_t rights, uint64_t inh
     return WASI_OK;
 }
 
+bool descriptors_have_room(const aw_wasi *wasi)
+{
+    for (uint32_t i = 0; i < wasi->descriptor_count; i++) {
+        if (wasi->descriptors[i].file == NULL) {
+            return true;
+        }
+    }
+    return wasi->descriptor_count < WASI_DESCRIPTORS;
+}
+
 static void descriptor_close(wasi_descriptor *self)
 {
     wasi_descriptor closed = *self;
@@ -101,7 +111,9 @@ int aw_wasi_add_null(aw_wasi *wasi)
 
 int aw_wasi_add_file(aw_wasi *wasi, int host_descriptor)
 {
-    wasi_file *file = host_file_new(host_descriptor, false, true, 0);
+    struct stat info;
+    bool is_socket = fstat(host_descriptor, &info) == 0 && S_ISSOCK(info.st_mode);
+    wasi_file *file = is_socket ? socket_file_new(host_descriptor) : host_file_new(host_descriptor, false, true, 0);
     if (file == NULL) {
         close(host_descriptor);
     }

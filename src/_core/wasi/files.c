@@ -8,11 +8,9 @@
 
 // --- vectors of the guest's ----------------------------------------------------------------------------------
 
-enum { MOST_VECTORS = 1024 };  // as IOV_MAX; the rest is a shorter read or write, which every program expects
 _Static_assert(MOST_VECTORS <= IOV_MAX, "the host takes them at once");
 
-// The guest's vectors as the host's, pointing into its memory: their number, or -errno.
-static int vectors_get(const wasi_call *call, uint32_t pointer, uint32_t count, struct iovec *out)
+int vectors_get(const wasi_call *call, uint32_t pointer, uint32_t count, struct iovec out[MOST_VECTORS])
 {
     const uint8_t *vectors = guest_bytes(call, pointer, (uint64_t)count * 8);
     if (vectors == NULL) {

@@ -18,28 +18,45 @@ enum {
     WASI_OK = 0,
     WASI_E2BIG = 1,
     WASI_EACCES = 2,
+    WASI_EADDRINUSE = 3,
+    WASI_EADDRNOTAVAIL = 4,
+    WASI_EAFNOSUPPORT = 5,
     WASI_EAGAIN = 6,
+    WASI_EALREADY = 7,
     WASI_EBADF = 8,
     WASI_EBUSY = 10,
+    WASI_ECONNABORTED = 13,
+    WASI_ECONNREFUSED = 14,
+    WASI_ECONNRESET = 15,
+    WASI_EDESTADDRREQ = 17,
     WASI_EDQUOT = 19,
     WASI_EEXIST = 20,
     WASI_EFAULT = 21,
     WASI_EFBIG = 22,
+    WASI_EHOSTUNREACH = 23,
     WASI_EILSEQ = 25,
+    WASI_EINPROGRESS = 26,
     WASI_EINTR = 27,
     WASI_EINVAL = 28,
     WASI_EIO = 29,
+    WASI_EISCONN = 30,
     WASI_EISDIR = 31,
     WASI_ELOOP = 32,
     WASI_EMFILE = 33,
     WASI_EMLINK = 34,
+    WASI_EMSGSIZE = 35,
     WASI_ENAMETOOLONG = 37,
+    WASI_ENETDOWN = 38,
+    WASI_ENETRESET = 39,
+    WASI_ENETUNREACH = 40,
     WASI_ENFILE = 41,
+    WASI_ENOBUFS = 42,
     WASI_ENODEV = 43,
     WASI_ENOENT = 44,
     WASI_ENOMEM = 48,
     WASI_ENOSPC = 51,
     WASI_ENOSYS = 52,
+    WASI_ENOTCONN = 53,
     WASI_ENOTDIR = 54,
     WASI_ENOTEMPTY = 55,
     WASI_ENOTSOCK = 57,
@@ -49,6 +66,7 @@ enum {
     WASI_EOVERFLOW = 61,
     WASI_EPERM = 63,
     WASI_EPIPE = 64,
+    WASI_EPROTO = 65,
     WASI_ERANGE = 68,
     WASI_EROFS = 69,
     WASI_ESPIPE = 70,
@@ -98,6 +116,8 @@ enum {
     RIGHT_PATH_REMOVE_DIRECTORY = 1 << 25,
     RIGHT_PATH_UNLINK_FILE = 1 << 26,
     RIGHT_POLL_FD_READWRITE = 1 << 27,
+    RIGHT_SOCK_SHUTDOWN = 1 << 28,
+    RIGHT_SOCK_ACCEPT = 1 << 29,
 
     FILE_RIGHTS = RIGHT_FD_DATASYNC | RIGHT_FD_READ | RIGHT_FD_SEEK | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_SYNC |
         RIGHT_FD_TELL | RIGHT_FD_WRITE | RIGHT_FD_ADVISE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_GET |
@@ -213,6 +233,7 @@ wasi_file *memory_mount_new(const aw_wasi *wasi, aw_wasi_memory *tree, bool writ
 wasi_file *foreign_mount_new(aw_wasi *wasi, const aw_wasi_filesystem *system, bool writable);
 wasi_file *null_file_new(void);
 wasi_file *stream_file_new(const aw_wasi_stream *stream);
+wasi_file *socket_file_new(int descriptor);
 
 // One more entry: 0 or an errno.
 int listing_add(wasi_listing *self, const char *name, uint64_t inode, uint8_t filetype);
@@ -270,6 +291,8 @@ struct aw_wasi {
 int descriptor_get(aw_wasi *wasi, const aw_raw *number, uint64_t right, wasi_descriptor **out);
 // Give the file the lowest free number. Takes it over, also when it fails: 0 or an errno.
 int descriptor_add(aw_wasi *wasi, wasi_file *file, uint64_t rights, uint64_t inheriting, uint32_t *number);
+
+bool descriptors_have_room(const aw_wasi *wasi);  // for one more
 
 void descriptors_close(aw_wasi *wasi);
 // The times of a set_times function out of the guest's arguments: 0 or an errno.
@@ -334,6 +357,11 @@ static inline bool guest_load(const wasi_call *call, uint32_t pointer, void *val
     memcpy(value, place, size);
     return true;
 }
+
+enum { MOST_VECTORS = 1024 };  // as IOV_MAX; the rest is a shorter read or write, which every program expects
+
+// The guest's vectors as the host's, pointing into its memory: their number, or -errno.
+int vectors_get(const wasi_call *call, uint32_t pointer, uint32_t count, struct iovec out[MOST_VECTORS]);
 
 // --- the functions -------------------------------------------------------------------------------------------------
 

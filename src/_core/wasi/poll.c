@@ -115,7 +115,8 @@ static void subscribe_descriptor(wasi_call *call, subscription *self, const gues
         subscription_fire(self, WASI_OK);
         return;
     }
-    polls[*poll_count] = (struct pollfd){.fd = host, .events = given->kind == EVENT_READ ? POLLIN : POLLOUT};
+    short events = given->kind == EVENT_READ ? POLLIN | POLLRDHUP : POLLOUT;
+    polls[*poll_count] = (struct pollfd){.fd = host, .events = events};
     self->poll_index = (*poll_count)++;
 }
 
@@ -166,7 +167,7 @@ static int wait_for(wasi_call *call, subscription *items, size_t count, struct p
         subscription *item = &items[i];
         if (item->event.kind != EVENT_CLOCK && item->waits && polls[item->poll_index].revents != 0) {
             subscription_fire(item, WASI_OK);
-            item->event.flags = polls[item->poll_index].revents & POLLHUP ? EVENT_HANGUP : 0;
+            item->event.flags = polls[item->poll_index].revents & (POLLHUP | POLLRDHUP) ? EVENT_HANGUP : 0;
         }
     }
     fire_clocks(call->wasi, items, count);

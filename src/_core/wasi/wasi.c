@@ -139,18 +139,30 @@ int wasi_proc_exit(wasi_call *call, const aw_raw *arguments)
     return WASI_EXITED;
 }
 
-// A signal to itself: the program ends as a shell tells of one that a signal has ended.
+// A signal to itself: what it does where nobody handles it. A program that it ends has the status that a shell tells of one.
 int wasi_proc_raise(wasi_call *call, const aw_raw *arguments)
 {
+    enum { NONE = 0, PIPE = 13, CHLD = 16, CONT = 17, STOP = 18, TTOU = 21, URG = 22, WINCH = 27, SYS = 30 };
     uint32_t number = u32(&arguments[0]);
-    if (number == 0) {
+    switch (number) {
+    case NONE:
+    case PIPE:
+    case CHLD:
+    case CONT:
+    case URG:
+    case WINCH:
         return WASI_OK;
+    default:
+        break;
     }
-    if (number > 30) {
+    if (number > SYS) {
         return WASI_EINVAL;
     }
+    if (number >= STOP && number <= TTOU) {
+        return WASI_ENOTSUP;  // nobody could continue it
+    }
     call->wasi->exited = true;
-    call->wasi->status = 128 + number;
+    call->wasi->status = 128 + number + (number > CHLD);  // the host has one more below these
     return WASI_EXITED;
 }
 
@@ -215,35 +227,6 @@ int wasi_random_get(wasi_call *call, const aw_raw *arguments)
         }
     }
     return WASI_OK;
-}
-
-// --- sockets: there are none -----------------------------------------------------------------------------------------
-
-static int no_socket(wasi_call *call, const aw_raw *arguments)
-{
-    wasi_descriptor *descriptor;
-    int error = descriptor_get(call->wasi, &arguments[0], 0, &descriptor);
-    return error != WASI_OK ? error : WASI_ENOTSOCK;
-}
-
-int wasi_sock_accept(wasi_call *call, const aw_raw *arguments)
-{
-    return no_socket(call, arguments);
-}
-
-int wasi_sock_recv(wasi_call *call, const aw_raw *arguments)
-{
-    return no_socket(call, arguments);
-}
-
-int wasi_sock_send(wasi_call *call, const aw_raw *arguments)
-{
-    return no_socket(call, arguments);
-}
-
-int wasi_sock_shutdown(wasi_call *call, const aw_raw *arguments)
-{
-    return no_socket(call, arguments);
 }
 
 // --- the functions' table --------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ int aw_wasi_add_environment(aw_wasi *wasi, const char *text, size_t length);  //
 // then.
 int aw_wasi_add_null(aw_wasi *wasi);
 int aw_wasi_add_file(aw_wasi *wasi, int host_descriptor);
+int aw_wasi_add_socket(aw_wasi *wasi, int host_descriptor);
 int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream);
 int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable);
 int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, size_t name_length, bool writable);

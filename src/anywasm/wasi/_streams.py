@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+MOST_OF_A_LINE = 1 << 20  # characters: a longer one comes in pieces
+
+
 def check_stream(stream: Any, where: str, method: str) -> Any:
+    """What was given, if it can be a stream; else TypeError or ValueError."""
     if stream is None or isinstance(stream, os.PathLike):
         return stream
     if isinstance(stream, str):
@@ -31,18 +35,39 @@ def check_stream(stream: Any, where: str, method: str) -> Any:
         if stream < 0:
             raise ValueError(f"Wasi(): {where}: {stream} is no descriptor")
         return stream
+    elif isinstance(stream, type):
+        raise TypeError(f"Wasi(): {where}: expected a stream, got the class {stream.__name__}: make one of it")
     elif callable(getattr(stream, method, None)):
+        if is_coroutine_function(getattr(stream, method)):
+            raise TypeError(
+                f"Wasi(): {where}: {method}() of {type(stream).__name__} is a coroutine: nobody would await it"
+            )
+        check_open(stream, where)
         usable = getattr(stream, f"{method[:4]}able", None)  # readable, writable
         if isinstance(stream, IOBase) and usable is not None and not usable():
             raise TypeError(
                 f"Wasi(): {where}: {stream!r} is not open for {'reading' if method == 'read' else 'writing'}"
             )
         return stream
+    elif callable(stream):
+        if is_coroutine_function(stream):
+            raise TypeError(f"Wasi(): {where}: {stream!r} is a coroutine function: nobody would await it")
+        return stream
     kinds = "bytes, a path" if where == "stdin" else "a path"
     raise TypeError(
-        f'Wasi(): {where}: expected None, "inherit", {kinds}, a file or an object with {method}(), '
+        f'Wasi(): {where}: expected None, "inherit", {kinds}, a file, an object with {method}() or a callable, '
         f"got {type(stream).__name__}"
     )
+
+
+def check_open(stream: Any, where: str) -> None:
+    if getattr(stream, "closed", False) is True:
+        raise ValueError(f"Wasi(): {where}: {stream!r} is closed")
+
+
+def is_coroutine_function(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & 0x280)  # CO_COROUTINE, CO_ASYNC_GENERATOR
 
 
 def open_input(stream: Any, opened: list[int]) -> int | Callable[[int], bytes | None] | None:
@@ -56,10 +81,13 @@ def open_input(stream: Any, opened: list[int]) -> int | Callable[[int], bytes | 
     if isinstance(stream, os.PathLike):
         opened.append(os.open(stream, os.O_RDONLY | os.O_CLOEXEC))
         return opened[-1]
+    check_open(stream, "stdin")
     descriptor = descriptor_of(stream)
     if descriptor is not None:
         go_to_position(stream, descriptor)
         return descriptor
+    if not hasattr(stream, "read"):
+        return next_line(stream)
     # read1 gives what is there; read of a buffered stream waits until it has as much as was asked for.
     read_some = getattr(stream, "read1", stream.read)
 
@@ -68,6 +96,20 @@ def open_input(stream: Any, opened: list[int]) -> int | Callable[[int], bytes | 
         if isinstance(data, str):
             return data.encode("utf-8", "surrogateescape")
         return bytes(data) if isinstance(data, (bytearray, memoryview)) else data
+
+    return read
+
+
+def next_line(function: Callable[[], Any]) -> Callable[[int], bytes]:
+    """What reads by asking for line after line."""
+
+    def read(_length: int) -> bytes:
+        line = function()
+        if isinstance(line, str):
+            return line.encode("utf-8", "surrogateescape")
+        if line is None or isinstance(line, (bytes, bytearray, memoryview)):
+            return bytes(line or b"")
+        raise TypeError(f"stdin: {function!r} returned {type(line).__name__}, not str or bytes")
 
     return read
 
@@ -86,10 +128,13 @@ def open_output(
     if isinstance(stream, os.PathLike):
         opened.append(os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666))
         return opened[-1]
+    check_open(stream, "stdout" if number == 1 else "stderr")
     descriptor = descriptor_of(stream)
     if descriptor is not None:
         flush(stream)
         return descriptor
+    if not hasattr(stream, "write"):
+        return each_line(stream, finish)
     if isinstance(stream, RawIOBase):
         return stream.write  # tells how much it took
     if not isinstance(stream, TextIOBase) and not hasattr(stream, "encoding"):
@@ -114,6 +159,42 @@ def open_output(
 
     finish.append(write_rest)
     return write_text
+
+
+def each_line(function: Callable[[str], object], finish: list[Callable[[], None]]) -> Callable[[bytes], None]:
+    """What calls with line after line; the last one, if it does not end, in the end."""
+    decoder = getincrementaldecoder("utf-8")("replace")
+    pieces: list[str] = []  # of the line that has not ended yet
+    size = 0
+
+    def write(data: bytes, final: bool = False) -> None:
+        nonlocal size
+        *ended, rest = decoder.decode(data, final).split("\n")
+        for end in ended:
+            pieces.append(end)
+            line = "".join(pieces)
+            pieces.clear()
+            size = 0
+            function(line)
+        while size + len(rest) > MOST_OF_A_LINE:
+            cut = MOST_OF_A_LINE - size
+            whole = "".join((*pieces, rest[:cut]))
+            pieces.clear()
+            size, rest = 0, rest[cut:]
+            function(whole)
+        if rest:
+            pieces.append(rest)
+            size += len(rest)
+
+    def write_rest() -> None:
+        write(b"", True)
+        if pieces:
+            line = "".join(pieces)
+            pieces.clear()
+            function(line)
+
+    finish.append(write_rest)
+    return write
 
 
 def inherited(number: int) -> int | None:

@@ -10,10 +10,12 @@ from anywasm._core import WasiHost
 from ._clock import Clock, check_seed, seed_bytes
 from ._mounts import as_mount
 from ._settings import Settings
+from ._sockets import check_sockets, descriptor_of_socket
 from ._streams import call_all, check_stream, open_input, open_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
@@ -31,19 +33,23 @@ class Wasi(Settings):
         is a directory of the host's that it may write to, :class:`Directory` can make it read-only. The program never
         gets out of a mount, whatever links it finds or makes.
     stdin: None is empty; "inherit" is the process's own; bytes are what the program reads; a path or an int is a file
-        or descriptor; so is an open file; any other object gives what its ``read(n)`` (or ``read1(n)``) returns.
+        or descriptor; so is an open file; any other object gives what its ``read(n)`` (or ``read1(n)``) returns; a
+        callable gives the next line (str or bytes) each time it is called, and an empty one or None at the end.
     stdout, stderr: None discards; "inherit" is the process's own; a path is a file to be written anew; an int or an
         open file is written to directly; any other object is written to with ``write(bytes)``, or, if it is a text
-        stream, with ``write(str)``, decoded as UTF-8, and flushed. ``stderr="stdout"`` joins them.
+        stream, with ``write(str)``, decoded as UTF-8, and flushed; a callable is called with each line, as str,
+        without its newline. ``stderr="stdout"`` joins them.
     clock: a :class:`Clock` of the program's own; None is the host's.
     random: a seed (int or bytes) that its random numbers follow from; None is the kernel's, fit for secrets.
+    sockets: sockets (or their descriptors), listening or connected, that it may accept from, receive from and send to.
+        Its numbers for them follow those of the mounts: the first is ``3 + len(mounts)``.
 
     Files are opened when a store is made with this. What a stream raises comes out of the call that runs the program.
     Raises TypeError and ValueError for what cannot be any of these; OSError, when a store is made, for files that
     cannot be opened.
     """
 
-    __slots__ = ("args", "clock", "env", "mounts", "random", "stderr", "stdin", "stdout")
+    __slots__ = ("args", "clock", "env", "mounts", "random", "sockets", "stderr", "stdin", "stdout")
     args: tuple[str, ...]
     env: Mapping[str, str]
     mounts: Mapping[str, Mount]
@@ -52,6 +58,7 @@ class Wasi(Settings):
     stderr: Any
     clock: Clock | None
     random: int | bytes | None
+    sockets: tuple[socket.socket | int, ...]
 
     def __init__(
         self,
@@ -64,6 +71,7 @@ class Wasi(Settings):
         *,
         clock: Clock | None = None,
         random: int | bytes | None = None,
+        sockets: Iterable[socket.socket | int] = (),
     ) -> None:
         if isinstance(args, (str, bytes)):
             raise TypeError("Wasi(): args: expected a sequence of arguments, got one string")
@@ -74,6 +82,11 @@ class Wasi(Settings):
             raise ValueError(f"Wasi(): mounts: {len(given)} are too many, {MOST_MOUNTS} is the limit")
         if clock is not None and not isinstance(clock, Clock):
             raise TypeError(f"Wasi(): clock: expected a wasi.Clock or None, got {type(clock).__name__}")
+        handed = check_sockets(sockets)
+        if len(given) + len(handed) > MOST_MOUNTS:
+            raise ValueError(
+                f"Wasi(): sockets: {len(handed)} are too many, {MOST_MOUNTS} is the limit, mounts included"
+            )
         joined = isinstance(stderr, str) and stderr == "stdout"
         self._set(
             args=tuple(text(argument, "args") for argument in args),
@@ -84,10 +97,11 @@ class Wasi(Settings):
             stderr=stderr if joined else check_stream(stderr, "stderr", "write"),
             clock=clock,
             random=check_seed(random),
+            sockets=handed,
         )
 
     def __repr__(self) -> str:
-        names = ("args", "env", "mounts", "stdin", "stdout", "stderr", "clock", "random")
+        names = ("args", "env", "mounts", "stdin", "stdout", "stderr", "clock", "random", "sockets")
         given = ((name, getattr(self, name)) for name in names)
         shown = (f"{name}={value!r}" for name, value in given if value not in (None, (), {}))
         return f"Wasi({', '.join(shown)})"
@@ -113,6 +127,7 @@ class Wasi(Settings):
                 avoid_openat2=avoid_openat2,
                 clock=None if self.clock is None else self.clock._settings(),
                 seed=seed_bytes(self.random),
+                sockets=[descriptor_of_socket(one, "Wasi(): sockets") for one in self.sockets],
             )
         finally:
             for descriptor in opened:
