@@ -244,7 +244,8 @@ class Raises(Texts):
         (OSError(10**30, "no host's number"), "IO"),
         (OSError("no", "number"), "IO"),
         (OSError(-(10**6), "negative"), "IO"),
-        (ConnectionResetError(errno.ECONNRESET, "gone"), "IO"),
+        (ConnectionResetError(errno.ECONNRESET, "gone"), "CONNRESET"),
+        (OSError(errno.ENOTBLK, "no number of WASI's"), "IO"),
         (io.UnsupportedOperation("seek"), "NOTSUP"),
     ],
 )
