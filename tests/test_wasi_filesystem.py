@@ -245,6 +245,7 @@ class Raises(Texts):
         (OSError("no", "number"), "IO"),
         (OSError(-(10**6), "negative"), "IO"),
         (ConnectionResetError(errno.ECONNRESET, "gone"), "CONNRESET"),
+        (OSError(errno.ENOTBLK, "no number of WASI's"), "IO"),
         (io.UnsupportedOperation("seek"), "NOTSUP"),
     ],
 )
