@@ -124,6 +124,38 @@ def test_directories_are_mounted(
     assert (tmp_path / "out").exists() == (status == 0)
 
 
+WRITER = """
+    #include <stdio.h>
+    #include <stdlib.h>
+    int main(int argc, char **argv) {
+        FILE *file = fopen("/tmp/file", "w+");
+        char text[6] = "";
+        if (file == NULL) return 2;
+        for (int i = atoi(argv[1]); i > 0; i--) fputs("hello", file);
+        if (fflush(file) != 0) return 3;
+        rewind(file);
+        return fread(text, 1, 5, file) == 5 && puts(text) >= 0 ? 0 : 4;
+    }
+"""
+
+
+@pytest.mark.parametrize(
+    ("mount", "count", "status"), [("/tmp", 100_000, 0), ("/tmp::8K", 1000, 0), ("/tmp::4K", 1000, 3), ("/x", 1, 2)]
+)
+def test_a_directory_in_memory_is_mounted(engine: Engine, compile_c: Any, mount: str, count: int, status: int) -> None:
+    done = cli("run", "--engine", engine.name, "--tmpfs", mount, compile_c(WRITER), str(count))
+    assert (done.returncode, done.stdout) == (status, "" if status else "hello\n")
+
+
+@pytest.mark.parametrize(
+    ("mount", "message"), [("::1M", "the program's path is missing"), ("/tmp::big", "expected bytes, as in")]
+)
+def test_what_is_no_directory_in_memory_is_told(mount: str, message: str) -> None:
+    done = cli("run", "--tmpfs", mount, "program.wasm")
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
 def test_the_current_directory_can_be_mounted(engine: Engine, compile_c: Any, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("text")
     done = cli("run", "--engine", engine.name, "--dir", ".", compile_c(READER), "in.txt", "out", cwd=tmp_path)

@@ -55,7 +55,8 @@ def test_each_allocation_may_fail(
         pytest.skip("Python's headers are not here")
     counter = compile_native(COUNTING / "allocations.c", "allocations.so", "-shared", "-fPIC", f"-I{include}")
     (tmp_path / "guest.wasm").write_bytes(wat(GUEST))
-    (tmp_path / "hello.wasm").write_bytes(HELLO.read_bytes())
+    for name in ("hello.wasm", "upper.wasm"):
+        (tmp_path / name).write_bytes(HELLO.with_name(name).read_bytes())
     if "gc" in engine.capabilities:
         (tmp_path / "gc.wasm").write_bytes(wat(GC))
         (tmp_path / "throws.wasm").write_bytes(wat(THROWS))
@@ -70,3 +71,4 @@ def test_each_allocation_may_fail(
     allocations = dict(map(json.loads, done.stdout.splitlines()))
     assert allocations["instance"] > 10
     assert allocations["program"] > 10
+    assert allocations["files of Python's"] > allocations["files in memory"] > 10

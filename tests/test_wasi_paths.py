@@ -4,7 +4,6 @@
 import os
 import random
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -399,38 +398,6 @@ def test_the_inode_above_the_mount_is_not_told(guest: Guest) -> None:
     data = guest.memory.read(65536, guest.number(OUT))
     place = data.index(b"..") - 24
     assert data[place + 8 : place + 16] == bytes(8)
-
-
-@pytest.mark.slow
-def test_no_race_leads_out(guest: Guest, root: Path) -> None:
-    """A directory becomes a link that leads out, and back, while the guest goes through it."""
-    way, link, directory = root / "way", root / "spare_link", root / "spare"
-    (way / "x").mkdir(parents=True)
-    (way / "treasure").write_text("harmless")
-    link.symlink_to("../outside")
-    done = threading.Event()
-
-    def swap() -> None:
-        while not done.is_set():
-            way.rename(directory)
-            link.rename(way)
-            way.rename(link)
-            directory.rename(way)
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        for _ in range(2000):
-            for path in ("way/treasure", "way/x/../treasure", "sub/../way/./treasure"):
-                try:
-                    fd = guest.open(path)
-                except Failed:
-                    continue
-                assert guest.read(fd) == b"harmless"
-                guest.close(fd)
-    finally:
-        done.set()
-        thread.join()
 
 
 # --- read-only mounts --------------------------------------------------------------------------------------------

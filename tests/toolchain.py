@@ -139,6 +139,31 @@ def build_go(package: str | Path) -> Path:
     return output
 
 
+@lru_cache(maxsize=None)
+def go_root() -> Path:
+    """Where Go's standard library lies, with its tests."""
+    go = shutil.which("go")
+    if go is None:
+        raise ToolMissing("Go is not here: https://go.dev/doc/install")
+    root = Path(run([go, "env", "GOROOT"], None, None).strip())
+    if not list((root / "src" / "os").glob("*_test.go")):
+        raise ToolMissing("this Go comes without the tests of its standard library")
+    return root
+
+
+def build_go_tests(package: str) -> Path:
+    """The path of a .wasm made from the tests of a package of Go's standard library."""
+    root = go_root()
+    go = os.fspath(root / "bin" / "go")
+    version = run([go, "env", "GOVERSION"], None, None).strip()
+    output = cache_dir() / "go" / f"{package.replace('/', '_')}-{version}.test.wasm"
+    if not output.exists():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {"GOOS": "wasip1", "GOARCH": "wasm", "GOFLAGS": "-modcacherw"}
+        run([go, "test", "-c", "-o", os.fspath(output), "."], environment, root / "src" / package)
+    return output
+
+
 def run(command: list[str], environment: dict[str, str] | None, folder: Path | None) -> str:
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:

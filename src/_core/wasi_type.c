@@ -24,7 +24,9 @@ typedef struct WasiHostObject {
     StoreObject *store;            // borrowed: it owns this; NULL before and after
     bool bound;                    // was given to a store, once and for all
     PyObject *callables[STREAMS];  // owned, or NULL
+    wasi_served *served;           // owned: file systems of Python's
     PyObject *finish;              // owned: called once when the program is over, or NULL
+    PyObject *lost;                // owned: while files are closed, what that raised first, or None; else NULL
     PyObject *rest;                // owned bytes that stdin gave, or NULL
     Py_ssize_t rest_start;         // of them, what the program has not got yet
     struct stream_end {
@@ -211,6 +213,25 @@ static int finish(WasiHostObject *self)
     return result != NULL ? 0 : -1;
 }
 
+// And its files are closed. What is raised first comes out.
+static int close_all(WasiHostObject *self)
+{
+    self->lost = Py_NewRef(Py_None);
+    aw_wasi_close(self->wasi);
+    PyObject *lost = self->lost;
+    self->lost = NULL;
+    int status = finish(self);
+    if (lost == Py_None) {
+        Py_DECREF(lost);
+        return status;
+    }
+    if (status < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    aw_put_exception(lost);
+    return -1;
+}
+
 int wasihost_bind(PyObject *object, StoreObject *store)
 {
     WasiHostObject *self = wasihost_cast(object);
@@ -223,7 +244,7 @@ int wasihost_bind(PyObject *object, StoreObject *store)
         self->bound = true;
         aw_wasi_set_engine(self->wasi, store->api);
     }
-    return store != NULL ? 0 : finish(self);
+    return store != NULL ? 0 : close_all(self);
 }
 
 // --- birth and death ----------------------------------------------------------------------------------------------
@@ -235,7 +256,8 @@ PyDoc_STRVAR(
     "args, env: sequences of bytes; env as b'NAME=value'.\n"
     "streams: stdin, stdout and stderr, each None, a descriptor (int, duplicated), or a callable: read(n) -> bytes or\n"
     "  write(bytes).\n"
-    "mounts: sequence of (name: bytes, a descriptor (int, duplicated) or a WasiMemory, writable: bool).\n"
+    "mounts: sequence of (name: bytes, what, writable: bool); what is a descriptor (int, duplicated), a\n"
+    "  WasiMemory, or an object that serves a file system.\n"
     "finish: callable, called when the program is over: when its store is closed.\n"
     "avoid_openat2: resolve paths as on kernels without it.\n"
     "clock: (start, speed, step) of the program's own, in nanoseconds; None is the host's.\n"
@@ -321,6 +343,12 @@ static int mount_convert(WasiHostObject *self, PyObject *mount)
             return -1;
         }
         return 0;
+    }
+    if (!PyLong_Check(what)) {
+        wasi_served *served = served_mount(self->wasi, &self->store, &self->lost, what, name, (size_t)length, writable,
+                                           self->served);
+        self->served = served != NULL ? served : self->served;
+        return served != NULL ? 0 : -1;
     }
     long given = PyLong_AsLong(what);
     if (given == -1 && PyErr_Occurred()) {
@@ -447,6 +475,19 @@ error:
     return NULL;
 }
 
+// Its store was closed, or is garbage with it: before the collector takes apart what files and streams are made of.
+static void WasiHost_finalize(PyObject *object)
+{
+    WasiHostObject *self = wasihost_cast(object);
+    PyObject *pending = aw_take_exception();
+    if (self->wasi != NULL && close_all(self) < 0) {
+        PyErr_WriteUnraisable(object);
+    }
+    if (pending != NULL) {
+        aw_put_exception(pending);
+    }
+}
+
 static int WasiHost_traverse(PyObject *object, visitproc visit, void *arg)
 {
     WasiHostObject *self = wasihost_cast(object);
@@ -455,7 +496,7 @@ static int WasiHost_traverse(PyObject *object, visitproc visit, void *arg)
         Py_VISIT(self->callables[i]);
     }
     Py_VISIT(self->finish);
-    return 0;
+    return served_visit(self->served, visit, arg);
 }
 
 // The callables stay while the program may call them: a cycle through them goes through the store, which lets this go.
@@ -475,6 +516,9 @@ static void WasiHost_dealloc(PyObject *object)
 {
     WasiHostObject *self = wasihost_cast(object);
     PyTypeObject *type = Py_TYPE(object);
+    if (PyObject_CallFinalizerFromDealloc(object) < 0) {
+        return;
+    }
     PyObject_GC_UnTrack(object);
     if (self->wasi != NULL) {
         aw_wasi_delete(self->wasi);
@@ -484,6 +528,7 @@ static void WasiHost_dealloc(PyObject *object)
     }
     Py_CLEAR(self->finish);
     Py_CLEAR(self->rest);
+    served_free(self->served);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -527,10 +572,9 @@ static PyGetSetDef WasiHost_getset[] = {
 };
 
 static PyType_Slot WasiHost_slots[] = {
-    {Py_tp_doc, (void *)WasiHost_doc},   {Py_tp_new, WasiHost_new},
-    {Py_tp_traverse, WasiHost_traverse}, {Py_tp_clear, WasiHost_clear},
-    {Py_tp_dealloc, WasiHost_dealloc},   {Py_tp_methods, WasiHost_methods},
-    {Py_tp_getset, WasiHost_getset},     {0, NULL},
+    {Py_tp_doc, (void *)WasiHost_doc}, {Py_tp_new, WasiHost_new},         {Py_tp_traverse, WasiHost_traverse},
+    {Py_tp_clear, WasiHost_clear},     {Py_tp_dealloc, WasiHost_dealloc}, {Py_tp_finalize, WasiHost_finalize},
+    {Py_tp_methods, WasiHost_methods}, {Py_tp_getset, WasiHost_getset},   {0, NULL},
 };
 
 PyType_Spec WasiHost_spec = {

@@ -7,6 +7,15 @@
 // The tree behind a WasiMemory, borrowed, or NULL if it is none.
 struct aw_wasi_memory *wasimemory_tree(core_state *state, PyObject *object);
 
+// File systems that Python code serves to one program: a list, newest first (wasi_filesystem.c). *store* is where the program's store
+// stands while it has one; *lost* where what closing a file raises goes, that nobody else hears of, if None stands there. Gives the new first of the list, or NULL with an exception.
+typedef struct wasi_served wasi_served;
+struct aw_wasi;
+wasi_served *served_mount(struct aw_wasi *wasi, StoreObject *const *store, PyObject **lost, PyObject *object,
+                          const char *name, size_t length, bool writable, wasi_served *next);
+int served_visit(wasi_served *self, visitproc visit, void *arg);
+void served_free(wasi_served *self);  // all of the list, after the program's files are closed
+
 bool wasihost_check(core_state *state, PyObject *object);
 
 // The store that the program runs in, borrowed; NULL when it is closed. 0, or -1 with ValueError: it runs in one already, or with

@@ -31,7 +31,7 @@ from . import (
 from ._linking import described
 from ._load import as_module, program
 from ._run import open_host, program_name, start, store_limits
-from .wasi import Directory
+from .wasi import Directory, Memory
 
 TYPE_CHECKING = False  # importing typing, pathlib and the like would take as long as running a program
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def parser() -> argparse.ArgumentParser:
                          help="let it read and write a directory, under its own name or another")  # fmt: skip
     command.add_argument("--ro-dir", action="append", default=[], type=read_only_mount, dest="mounts",
                          metavar="HOST[::GUEST]", help="let it read a directory")  # fmt: skip
+    command.add_argument("--tmpfs", action="append", default=[], type=memory_mount, dest="mounts",
+                         metavar="GUEST[::BYTES]",
+                         help="give it an empty directory in memory, that is gone afterwards")  # fmt: skip
     command.add_argument("--env", action="append", default=[], type=variable, metavar="NAME[=VALUE]",
                          help="set an environment variable, or pass it on")  # fmt: skip
     command.add_argument("--invoke", metavar="NAME",
@@ -195,6 +198,13 @@ def mount(text: str, *, readonly: bool = False) -> tuple[str, Directory]:
 
 def read_only_mount(text: str) -> tuple[str, Directory]:
     return mount(text, readonly=True)
+
+
+def memory_mount(text: str) -> tuple[str, Memory]:
+    guest, given, limit = text.partition("::")
+    if not guest:
+        raise argparse.ArgumentTypeError(f"{text!r}: the program's path is missing")
+    return guest, Memory(limit=size(limit)) if given else Memory()
 
 
 def variable(text: str) -> tuple[str, str]:

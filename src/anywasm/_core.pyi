@@ -356,7 +356,7 @@ class WasiHost:
         args: Sequence[bytes],
         env: Sequence[bytes],
         streams: tuple[_Input, _Output, _Output],
-        mounts: Sequence[tuple[bytes, int | WasiMemory, bool]],
+        mounts: Sequence[tuple[bytes, object, bool]],
         *,
         finish: Callable[[], object] | None = None,
         avoid_openat2: bool = False,

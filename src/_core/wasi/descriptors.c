@@ -26,6 +26,9 @@ void file_release(wasi_file *self)
 int descriptor_get(aw_wasi *wasi, const aw_raw *number, uint64_t right, wasi_descriptor **out)
 {
     uint32_t index = u32(number);
+    if (wasi->embedder > 0) {
+        return WASI_EBUSY;  // what is open is in use
+    }
     if (index >= wasi->descriptor_count || wasi->descriptors[index].file == NULL) {
         return WASI_EBADF;
     }
@@ -84,6 +87,13 @@ void descriptors_close(aw_wasi *wasi)
         descriptor_close(&wasi->descriptors[i]);
     }
     free(wasi->descriptors);
+    wasi->descriptors = NULL;
+    wasi->descriptor_count = 0;
+}
+
+void aw_wasi_close(aw_wasi *wasi)
+{
+    descriptors_close(wasi);
 }
 
 // --- what the embedder opens ------------------------------------------------------------------------------------
@@ -169,16 +179,31 @@ int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, 
     return file != NULL ? add_mount(wasi, file, name, name_length) : -1;
 }
 
+int aw_wasi_add_filesystem(aw_wasi *wasi, const aw_wasi_filesystem *system, const char *name, size_t name_length,
+                           bool writable)
+{
+    wasi_file *file = foreign_mount_new(wasi, system, writable);
+    return file != NULL ? add_mount(wasi, file, name, name_length) : -1;
+}
+
 // --- by number: the descriptor itself ----------------------------------------------------------------------------
+
+// Closes it also when that says that something is lost.
+static int descriptor_settle(wasi_descriptor *self)
+{
+    int error = WASI_OK;
+    if (self->file->kind->settle != NULL && self->file->references == 1) {
+        error = self->file->kind->settle(self->file);
+    }
+    descriptor_close(self);
+    return error;
+}
 
 int wasi_fd_close(wasi_call *call, const aw_raw *arguments)
 {
     wasi_descriptor *descriptor;
     int error = descriptor_get(call->wasi, &arguments[0], 0, &descriptor);
-    if (error == WASI_OK) {
-        descriptor_close(descriptor);
-    }
-    return error;
+    return error == WASI_OK ? descriptor_settle(descriptor) : error;
 }
 
 // *from* becomes *to*, which must be open and is closed.
@@ -190,7 +215,7 @@ int wasi_fd_renumber(wasi_call *call, const aw_raw *arguments)
         error = descriptor_get(call->wasi, &arguments[1], 0, &to);
     }
     if (error == WASI_OK && from != to) {
-        descriptor_close(to);
+        error = descriptor_settle(to);
         *to = *from;
         *from = (wasi_descriptor){.file = NULL};
     }

@@ -221,6 +221,10 @@ int wasi_fd_readdir(wasi_call *call, const aw_raw *arguments)
             listing_free(listing);
             return error;
         }
+        out = guest_bytes(call, u32(&arguments[1]), room);  // the embedder's code may have let the memory move
+        if (out == NULL) {
+            return WASI_EFAULT;
+        }
     }
     // The last entry may be cut: a full buffer is how the guest knows that there is more.
     uint32_t used = 0;

@@ -104,6 +104,11 @@ int wasi_error(int host_errno)
     return WASI_EIO;
 }
 
+int aw_wasi_errno(int host_errno)
+{
+    return wasi_error(host_errno);
+}
+
 int aw_wasi_host_errno(int wasi_errno)
 {
     for (size_t i = 0; i < ERRORS; i++) {

@@ -177,6 +177,7 @@ enum { WASI_PATH_MAX = 4096 };
 // What a kind of file can do. All but `close` and `stat` may be NULL; who asks says what that means to the guest. All return
 // WASI_OK or an errno; those that take the call may return WASI_RAISED. Times are two, as for futimens.
 typedef struct wasi_kind {
+    int (*settle)(wasi_file *self);  // the guest closes it: what can fail about that. `close` follows
     void (*close)(wasi_file *self);  // frees it
     int (*stat)(wasi_file *self, wasi_filestat *out);
 
@@ -230,6 +231,7 @@ void file_release(wasi_file *self);
 wasi_file *host_file_new(int descriptor, bool ours, bool writable, uint16_t fdflags);
 wasi_file *host_directory_new(int descriptor, bool writable, bool is_mount);
 wasi_file *memory_mount_new(const aw_wasi *wasi, aw_wasi_memory *tree, bool writable);
+wasi_file *foreign_mount_new(aw_wasi *wasi, const aw_wasi_filesystem *system, bool writable);
 wasi_file *null_file_new(void);
 wasi_file *stream_file_new(const aw_wasi_stream *stream);
 wasi_file *socket_file_new(int descriptor);
@@ -283,6 +285,8 @@ struct aw_wasi {
         uint64_t allowed, used, dropped;  // bytes
     } output;                             // of `counted` files
     enum { OPENAT2_UNKNOWN, OPENAT2_WORKS, OPENAT2_MISSING } openat2;
+    wasi_call *call;    // the innermost that runs, or NULL
+    uint32_t embedder;  // how many calls of a file system of the embedder's are under way
 };
 
 // The descriptor of that number, if it has the right: 0 or an errno. Valid until a descriptor is opened.

@@ -248,7 +248,10 @@ static aw_hostresult enter(void *env, aw_caller *caller, aw_raw *values, wasi_fu
         return AW_HOST_FAILED;
     }
     call_refresh(&call);
+    wasi_call *outer = call.wasi->call;
+    call.wasi->call = &call;
     int result = function(&call, values);
+    call.wasi->call = outer;
     if (result < 0) {
         return AW_HOST_FAILED;
     }

@@ -37,6 +37,50 @@ int aw_wasi_memory_list(aw_wasi_memory *tree, const char *path,
 void aw_wasi_memory_sizes(aw_wasi_memory *tree, uint64_t *used, uint64_t *limit);
 
 int aw_wasi_host_errno(int wasi_errno);  // WASI's number as the host's
+int aw_wasi_errno(int host_errno);       // and the other way round
+
+// What a file system of the embedder's tells of a file or a directory. Times in nanoseconds since 1970.
+typedef struct aw_wasi_stat {
+    bool directory;
+    uint64_t size, inode, links, accessed, modified, changed;
+} aw_wasi_stat;
+
+typedef struct aw_wasi_opening {
+    uint32_t oflags, fdflags;  // WASI's
+    bool reads, writes, writable;
+} aw_wasi_opening;
+
+typedef struct aw_wasi_opened {
+    char *directory;  // malloc'ed: the name of a directory, that paths are beneath from then on. NULL: a file
+    uint64_t handle;  // a file's
+    bool seeks;       // it can be read or written anywhere, not only where the last time ended
+} aw_wasi_opened;
+
+typedef enum aw_wasi_change { AW_WASI_MAKE_DIRECTORY, AW_WASI_REMOVE_DIRECTORY, AW_WASI_UNLINK } aw_wasi_change;
+
+// A file system of the embedder's. All return 0, a WASI errno, or WASI_RAISED, and all may run code that calls the guest: whose
+// calls by descriptor fail with EBUSY meanwhile. *base* is the name of an open directory, "" for the root; *path* is as the guest
+// has it, neither empty nor with a NUL, and it is the embedder who keeps it beneath its base.
+typedef struct aw_wasi_filesystem {
+    int (*stat)(void *data, const char *base, const char *path, aw_wasi_stat *out);
+    int (*list)(void *data, const char *base,
+                int (*each)(void *each_data, const char *name, bool directory, uint64_t inode), void *each_data);
+    int (*open)(void *data, const char *base, const char *path, const aw_wasi_opening *how, aw_wasi_opened *out);
+    int (*change)(void *data, aw_wasi_change change, const char *base, const char *path);
+    int (*rename)(void *data, const char *base, const char *path, const char *other_base, const char *other_path);
+    int (*set_times)(void *data, const char *base, const char *path, const uint64_t times[2]);  // UINT64_MAX: as it is
+
+    // Open files. *place* is where to begin, and where it ended; UINT64_MAX is the end of the file.
+    int (*read)(void *data, uint64_t handle, uint64_t *place, size_t length, const uint8_t **bytes, size_t *done);
+    int (*write)(void *data, uint64_t handle, uint64_t *place, const uint8_t *bytes, size_t length, size_t *done);
+    int (*file_stat)(void *data, uint64_t handle, aw_wasi_stat *out);
+    int (*file_set_size)(void *data, uint64_t handle, uint64_t size);
+    int (*file_set_times)(void *data, uint64_t handle, const uint64_t times[2]);
+    int (*file_sync)(void *data, uint64_t handle);
+    // Whatever it says, the handle is gone. `heard`: the guest hears of errors; else nobody does, and it says nothing.
+    int (*file_close)(void *data, uint64_t handle, bool heard);
+    void *data;  // borrowed
+} aw_wasi_filesystem;
 
 // What a callback returns when the embedder has an error of its own: the call from outside fails with AW_ERROR_HOST.
 #define WASI_RAISED (-1)
@@ -73,6 +117,11 @@ int aw_wasi_add_socket(aw_wasi *wasi, int host_descriptor);
 int aw_wasi_add_stream(aw_wasi *wasi, const aw_wasi_stream *stream);
 int aw_wasi_add_directory(aw_wasi *wasi, int host_descriptor, const char *name, size_t name_length, bool writable);
 int aw_wasi_add_memory(aw_wasi *wasi, aw_wasi_memory *memory, const char *name, size_t name_length, bool writable);
+int aw_wasi_add_filesystem(aw_wasi *wasi, const aw_wasi_filesystem *system, const char *name, size_t name_length,
+                           bool writable);
+
+// The program is over: close all of its files.
+void aw_wasi_close(aw_wasi *wasi);
 
 // A clock of the program's own: its time is *start* (nanoseconds since 1970) at first, passes *speed* times as fast as the host's, and
 // goes on by *step* nanoseconds at each reading. At speed 0 nothing waits: a sleep sets the clock forward.

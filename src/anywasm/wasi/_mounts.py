@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
+    from ._filesystem import FileSystem
+
     StrPath: TypeAlias = str | os.PathLike[str]
-    Mount: TypeAlias = "Directory | Memory | ReadOnly"
+    Mount: TypeAlias = "Directory | Memory | FileSystem | ReadOnly"
 
 
 class Directory(Settings):
@@ -137,12 +139,12 @@ class ReadOnly(Settings):
     """Mounts something that can be mounted, so that the program may only read: ``ReadOnly(memory)``."""
 
     __slots__ = ("mount",)
-    mount: Memory | Directory
+    mount: Mount
 
-    def __init__(self, mount: Memory | Directory | StrPath) -> None:
+    def __init__(self, mount: Mount | StrPath) -> None:
         self._set(mount=as_mount(mount, "ReadOnly()"))
 
-    def _attach(self, opened: list[int]) -> tuple[int | WasiMemory, bool]:
+    def _attach(self, opened: list[int]) -> tuple[Any, bool]:
         return self.mount._attach(opened)[0], False
 
     def __repr__(self) -> str:
